@@ -1,0 +1,53 @@
+# `make demo` and `make test` do everything, set-up included, on a machine with Python >= 3.11.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+SEED   ?= 0
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: demo test test-python test-solidity lint bench abi clean
+.DEFAULT_GOAL := test
+
+# The demo needs Python packages alone; Node.js, the compiler and the linters come with the rest.
+$(VENV)/demo: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --constraint constraints.txt torch
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[demo]"
+	touch $@
+
+$(VENV)/dev: $(VENV)/demo
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	touch $@
+
+# No lock file: npm's misses the platform packages of Hardhat's EDR. Versions in package.json are exact.
+node_modules/.installed: package.json $(VENV)/dev
+	npm install --no-package-lock --no-audit --no-fund --loglevel=error
+	touch $@
+
+demo: $(VENV)/demo
+	$(BIN)/market-node demo --seed $(SEED)
+
+test: lint test-python test-solidity
+
+test-python: node_modules/.installed
+	$(BIN)/python -m pytest -n auto
+
+test-solidity: node_modules/.installed
+	npx hardhat test solidity
+
+lint: node_modules/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	npx solhint --max-warnings 0 'contracts/**/*.sol'
+	npx prettier --check 'contracts/**/*.sol' 'tests/contracts/**/*.sol'
+	$(BIN)/python -m market_node.compile --check
+
+abi: node_modules/.installed
+	$(BIN)/python -m market_node.compile
+
+bench: node_modules/.installed
+	$(BIN)/python benchmarks/gas.py
+
+clean:
+	rm -rf $(VENV) node_modules artifacts cache build
