@@ -1,0 +1,281 @@
+"""What a round comes to: its rows, who is paid what, and what is left of everyone's reputation.
+
+Pure functions of what is on the chain. Amounts are base units of the market's token, conserved to the unit:
+credits + burnt + what the aggregator and the challengers get = deposits + bond.
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+
+from market_node.errors import WrongPhase
+from market_node.mechanism import Offer, effective_samples, row
+from market_node.records import (
+    LEAST_REPUTATION,
+    NOT_SELLING,
+    ONE,
+    SKETCH_SIZE,
+    Reveal,
+    Round,
+    Row,
+    Settlement,
+)
+from market_node.sketch import similarity
+
+
+@dataclass(frozen=True, slots=True)
+class Payout:
+    """Where the money of a settled round goes."""
+
+    credits: tuple[int, ...]
+    """Per participant, in index order."""
+    burnt: int
+    aggregator: int
+    """Its bond, the fees that were not burnt and what does not divide of the lost reveal bonds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refund:
+    """Where the money of a void round goes."""
+
+    credits: tuple[int, ...]
+    """Per participant, in index order."""
+    burnt: int
+    aggregator: int
+    challenger: int
+    """What each standing challenger is paid on top of its own challenge bond, which is not counted here."""
+
+
+# --- the rows ---
+
+
+def offers_to(
+    buyer: int, round: Round, excluded: Collection[int], similarity_row: Sequence[int]
+) -> list[Offer]:
+    """What the sellers of a round offer to one buyer that revealed, in index order.
+
+    Args:
+        similarity_row: the buyer's similarity to each participant, length n, 2**16 = 1.
+
+    Returns:
+        An offer for each participant that revealed, sells, is not excluded, is not the buyer, has the
+        reputation that the buyer asks for, and brings it at least one effective sample.
+    """
+    least = _revealed(round, buyer).bid.min_reputation
+    max_samples = round.terms.max_samples
+    offers = []
+    for seller, participant in enumerate(round.participants):
+        reveal = participant.reveal
+        if reveal is None or seller == buyer or seller in excluded:
+            continue
+        bid = reveal.bid
+        if bid.cost == NOT_SELLING or reveal.reputation < least:
+            continue
+        size = effective_samples(bid.samples, reveal.reputation, max_samples, similarity_row[seller])
+        if size > 0:
+            offers.append(Offer(seller, bid.cost, size))
+    return offers
+
+
+def settle(round: Round, excluded: frozenset[int]) -> Settlement:
+    """The one right settlement of a round, given who is excluded."""
+    similarities = _similarities(round)
+    return Settlement(
+        excluded,
+        tuple(
+            _row(buyer, round, excluded, similarities[buyer]) if trades else ()
+            for buyer, trades in enumerate(_trading(round, excluded))
+        ),
+    )
+
+
+def weights(sizes: Sequence[tuple[int, int]]) -> dict[int, int]:
+    """The share of each seller in a personal model.
+
+    Args:
+        sizes: (seller, effective samples) of each seller bought; at least one, sizes > 0.
+
+    Returns:
+        Seller to weight, 2**16 = 1; they add up to exactly 1, what rounding left over at the lowest index.
+    """
+    total = sum(size for _, size in sizes)
+    shares = {seller: (size << 16) // total for seller, size in sizes}  # w_j = ⌊2¹⁶ · s_j / X⌋
+    shares[min(shares)] += ONE - sum(shares.values())
+    return shares
+
+
+def row_weights(round: Round, settlement: Settlement) -> dict[int, dict[int, int]]:
+    """The weights of every personal model: buyer to seller to weight, for each row that is not empty."""
+    similarities = _similarities(round)
+    sizes = {
+        buyer: {offer.seller: offer.size for offer in offers_to(buyer, round, (), similarities[buyer])}
+        for buyer, purchases in enumerate(settlement.rows)
+        if purchases
+    }
+    return {
+        buyer: weights([(purchase.seller, size[purchase.seller]) for purchase in settlement.rows[buyer]])
+        for buyer, size in sizes.items()
+    }
+
+
+# --- the money ---
+
+
+def counted_rows(round: Round, settlement: Settlement) -> tuple[Row, ...]:
+    """The rows as the payout counts them, whatever was posted.
+
+    A row is empty if its buyer is excluded or did not reveal, if it names a seller past the n, or if its
+    prices exceed what the buyer can pay. No right row does; it keeps a wrong one from touching other money.
+    """
+    n = len(round.participants)
+    kept = round.terms.fee + round.terms.reveal_bond
+
+    def counts(buyer: int) -> bool:
+        purchases = settlement.rows[buyer]
+        return all(purchase.seller < n for purchase in purchases) and (
+            _paid(purchases) <= round.participants[buyer].deposit - kept
+        )
+
+    return tuple(
+        settlement.rows[buyer] if trades and counts(buyer) else ()
+        for buyer, trades in enumerate(_trading(round, settlement.excluded))
+    )
+
+
+def payout(round: Round, settlement: Settlement) -> Payout:
+    """Who is credited what when a settlement stands, the same right or wrong.
+
+    Raises:
+        WrongPhase: fewer than two revealed, so that the round is void.
+    """
+    terms = round.terms
+    rows = counted_rows(round, settlement)
+    revealed = sum(participant.reveal is not None for participant in round.participants)  # m
+    if revealed < 2:
+        raise WrongPhase(f"round {round.number} is void: {revealed} revealed, a payout needs 2")
+    lost = terms.reveal_bond * (len(rows) - revealed)  # L = revealBond · (n - m)
+
+    credits = [participant.deposit for participant in round.participants]
+    burnt, fees = 0, 0
+    for buyer, participant in enumerate(round.participants):
+        price = _paid(rows[buyer])
+        credits[buyer] -= price
+        if participant.reveal is None:
+            credits[buyer] -= terms.reveal_bond
+            continue
+        credits[buyer] += lost // revealed
+        if buyer in settlement.excluded:
+            credits[buyer] -= terms.reveal_bond
+            burnt += terms.reveal_bond
+            continue
+        credits[buyer] -= terms.fee
+        if participant.rejected and rows[buyer]:
+            credits[buyer] -= terms.reveal_bond
+            burnt += price + terms.fee + terms.reveal_bond
+            continue
+        fees += terms.fee
+        for purchase in rows[buyer]:
+            credits[purchase.seller] += purchase.price
+    return Payout(tuple(credits), burnt, terms.bond + fees + lost % revealed)
+
+
+def refunds(round: Round, *, with_fault: bool, challengers: Sequence[str] = ()) -> Refund:
+    """Who is credited what when a round is void.
+
+    Args:
+        with_fault: no settlement in time, or a challenge that nobody refuted. Without fault: no seed in
+            time, or fewer than two revealed.
+        challengers: whose challenges stand, one entry each.
+    """
+    terms = round.terms
+    deposits = [participant.deposit for participant in round.participants]
+    has_revealed = [participant.reveal is not None for participant in round.participants]
+    revealed = sum(has_revealed)
+    if not with_fault and revealed != 1:
+        return Refund(tuple(deposits), burnt=0, aggregator=terms.bond, challenger=0)
+
+    lost = terms.reveal_bond * (len(deposits) - revealed)
+    at_stake = terms.bond if with_fault else 0
+    quarter = at_stake // 4
+    share = (quarter + lost) // revealed if revealed else 0
+    reward = quarter // len(challengers) if challengers else 0
+    return Refund(
+        tuple(
+            deposit + share if kept else deposit - terms.reveal_bond
+            for deposit, kept in zip(deposits, has_revealed, strict=True)
+        ),
+        burnt=at_stake + lost - share * revealed - reward * len(challengers),
+        aggregator=terms.bond - at_stake,
+        challenger=reward,
+    )
+
+
+# --- the reputations ---
+
+
+def reputation_after(reputation: int, *, missing: bool, ratings: Sequence[int]) -> int:
+    """A reputation after one more round, 2**16 = 1.
+
+    Args:
+        missing: the account did not reveal or was excluded; then ratings play no part.
+        ratings: hundredths, of those that bought from it, rated and did not reject.
+    """
+    k = len(ratings)
+    if missing:
+        reputation = reputation // 2
+    elif k >= 3:
+        reputation = reputation * (50 * k + sum(ratings)) // (100 * k)
+    elif k >= 1:  # so few could be accounts of its own
+        reputation = reputation * (150 * k + sum(ratings)) // (200 * k)
+    return max(LEAST_REPUTATION, min(ONE, reputation))
+
+
+def reputations(round: Round, settlement: Settlement, now: Sequence[int]) -> tuple[int, ...]:
+    """Every participant's reputation after the payout.
+
+    Args:
+        now: their reputations with the round's aggregator just before it, in index order. Not those of the
+            reveals: another round may have been paid out since.
+    """
+    ratings: list[list[int]] = [[] for _ in round.participants]
+    for participant, purchases in zip(round.participants, counted_rows(round, settlement), strict=True):
+        if participant.rating is not None and not participant.rejected:
+            for purchase in purchases:
+                ratings[purchase.seller].append(participant.rating)
+    return tuple(
+        reputation_after(reputation, missing=not trades, ratings=given)
+        for reputation, trades, given in zip(now, _trading(round, settlement.excluded), ratings, strict=True)
+    )
+
+
+def _trading(round: Round, excluded: Collection[int]) -> Iterator[bool]:
+    """Whether each participant revealed and is not excluded."""
+    for index, participant in enumerate(round.participants):
+        yield participant.reveal is not None and index not in excluded
+
+
+def _revealed(round: Round, index: int) -> Reveal:
+    reveal = round.participants[index].reveal
+    if reveal is None:
+        raise WrongPhase(f"participant {index} of round {round.number} did not reveal")
+    return reveal
+
+
+def _similarities(round: Round) -> list[list[int]]:
+    """`n x n`, 2**16 = 1. Who did not reveal has a sketch of zeros, which is similar to nothing."""
+    sketches = [
+        bytes(SKETCH_SIZE) if participant.reveal is None else participant.reveal.sketch
+        for participant in round.participants
+    ]
+    return similarity(sketches, round.terms.similarity_floor)
+
+
+def _row(buyer: int, round: Round, excluded: Collection[int], similarity_row: Sequence[int]) -> Row:
+    bid = _revealed(round, buyer).bid
+    if bid.value == 0:  # as `candidates` has it; here it saves the look at every seller
+        return ()
+    offers = offers_to(buyer, round, excluded, similarity_row)
+    return row(bid.value, bid.samples, offers, round.terms.max_sellers)
+
+
+def _paid(purchases: Row) -> int:
+    return sum(purchase.price for purchase in purchases)
