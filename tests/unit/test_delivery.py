@@ -1,0 +1,58 @@
+"""The delivery list: what is written is read back, and what a stranger wrote is refused in one line."""
+
+import json
+
+import pytest
+
+from market_node.delivery import Delivery, DeliveryList, Exclusion, delivery_list_bytes, parse_delivery_list
+from market_node.errors import MalformedUpdate
+
+ALICE = "0x" + "a1" * 20
+LISTED = DeliveryList(
+    chain_id=31337,
+    market="0x" + "11" * 20,
+    round=7,
+    deliveries=(Delivery(0, ALICE, bytes(32), b"\1" * 32, b"\2" * 1024, b"\3" * 80),),
+    exclusions=(Exclusion(3, "root-mismatch", b"\4" * 32), Exclusion(4, "missing")),
+)
+
+
+def altered(**changes: object) -> bytes:
+    return json.dumps({**json.loads(delivery_list_bytes(LISTED)), **changes}).encode()
+
+
+def test_a_list_is_read_back_as_it_was_written():
+    assert parse_delivery_list(delivery_list_bytes(LISTED)) == LISTED
+
+
+def test_the_same_list_has_the_same_bytes_whoever_writes_it():
+    assert delivery_list_bytes(parse_delivery_list(delivery_list_bytes(LISTED))) == delivery_list_bytes(LISTED)
+
+
+def test_alice_finds_her_delivery_and_bob_finds_none():
+    assert LISTED.to(0) is LISTED.deliveries[0]
+    assert LISTED.to(1) is None
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"\x80\x04.",
+        b"[]",
+        b"[" * 100_000,
+        altered(version=2),
+        altered(round=-1),
+        altered(round=True),
+        altered(round="7"),
+        altered(deliveries={}),
+        altered(deliveries=[{}]),
+        altered(exclusions=[{"index": 1, "reason": "dislike", "evidence": ""}]),
+        altered(exclusions=[{"index": 1, "reason": "missing", "evidence": "zz"}]),
+        altered(deliveries=[{**json.loads(delivery_list_bytes(LISTED))["deliveries"][0], "digest": "00"}]),
+    ],
+)
+def test_anything_else_is_refused_in_one_line(raw: bytes):
+    with pytest.raises(MalformedUpdate) as refusal:
+        parse_delivery_list(raw)
+    assert "\n" not in str(refusal.value)
