@@ -7,6 +7,7 @@ credits + burnt + what the aggregator and the challengers get = deposits + bond.
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
+from market_node.codec import NO_REVEALS, bid_record, next_reveals_hash
 from market_node.errors import WrongPhase
 from market_node.mechanism import Offer, effective_samples, row
 from market_node.records import (
@@ -48,9 +49,7 @@ class Refund:
 # --- the rows ---
 
 
-def offers_to(
-    buyer: int, round: Round, excluded: Collection[int], similarity_row: Sequence[int]
-) -> list[Offer]:
+def offers_to(buyer: int, round: Round, excluded: Collection[int], similarity_row: Sequence[int]) -> list[Offer]:
     """What the sellers of a round offer to one buyer that revealed, in index order.
 
     Args:
@@ -86,6 +85,19 @@ def settle(round: Round, excluded: frozenset[int]) -> Settlement:
             for buyer, trades in enumerate(_trading(round, excluded))
         ),
     )
+
+
+def reveals_hash(round: Round) -> bytes:
+    """The chain's running hash over the reveals that `round` holds, 30 bytes.
+
+    A settlement names it: after a reorganisation the chain has another one and refuses.
+    """
+    running = NO_REVEALS
+    for index in round.reveal_order:
+        reveal = _revealed(round, index)
+        record = bid_record(index, reveal.bid, reveal.reputation, reveal.sketch, reveal.model)
+        running = next_reveals_hash(running, index, record)
+    return running
 
 
 def weights(sizes: Sequence[tuple[int, int]]) -> dict[int, int]:
