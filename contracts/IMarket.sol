@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
+import {IEscrow} from "./IEscrow.sol";
+import {IReputation} from "./IReputation.sol";
+
 /// @notice Where a round stands. Derived from the clock and the round's fields; nobody has to announce a change.
 enum Phase {
     Commit, // to the commit deadline: `commit`
@@ -54,7 +57,7 @@ struct Round {
     uint40 seedBlock; // whose hash becomes the seed
     uint40 seedTime; // when the seed was drawn, seconds since the epoch
     uint40 settleTime; // when it was settled, seconds since the epoch
-    uint16 openChallenges; // not refuted
+    uint32 openChallenges; // not refuted
     bytes32 seed;
     bytes30 revealsHash; // running hash over the reveals, in their order
     bytes32 settlement; // keccak256(abi.encode(excluded, rowsHash))
@@ -100,8 +103,15 @@ interface IMarket {
     /// @notice Participants `from` ... `to` - 1 have been paid; the amounts are in the escrow's `Credited`.
     event PaidOut(uint256 indexed round, uint256 from, uint256 to);
     event Refunded(uint256 indexed round, uint256 from, uint256 to);
-    /// @notice The aggregator's side of the round is settled.
+    /// @notice The aggregator's side of the round is settled. The escrow's `Credited` holds `amount` too, where it is not 0.
     event AggregatorPaid(uint256 indexed round, address indexed aggregator, uint256 amount);
+    /// @notice `challenger` says that a row is wrong, and has locked a bond of terms.bond / 32.
+    /// @param challenge Its number in the round, from 0.
+    event ChallengeOpened(uint256 indexed round, uint256 indexed challenge, address challenger);
+    /// @notice The challenge was false: its bond is `refuter`'s.
+    event ChallengeRefuted(uint256 indexed round, uint256 indexed challenge, address refuter);
+    /// @notice The challenge stood: `amount` is its bond and its part of the aggregator's.
+    event ChallengeRefunded(uint256 indexed round, uint256 indexed challenge, address challenger, uint256 amount);
 
     // --- errors: facts with their evidence ---
 
@@ -109,6 +119,7 @@ interface IMarket {
     error WrongPhase(uint256 round, Phase actual);
     /// @param field Which of the terms is out of its range.
     error InvalidTerms(string field);
+    /// @notice `account` has to call `setEncryptionKey` first.
     error NoEncryptionKey(address account);
     error NotTheAggregator(uint256 round, address aggregator);
     error AlreadyCommitted(uint256 round, address account);
@@ -116,11 +127,13 @@ interface IMarket {
     error DepositOutOfRange(uint256 deposit, uint256 least, uint256 most);
     error SeedBlockTooRecent(uint256 round, uint256 seedBlock);
     error SeedAlreadyDrawn(uint256 round);
+    /// @param account Whose index it is; zero where nobody's.
     error NotTheParticipant(uint256 round, uint256 index, address account);
     error AlreadyRevealed(uint256 round, uint256 index);
     error WrongSeed(uint256 round, bytes32 drawn);
     error WrongSeal(uint256 round, uint256 index);
     error InvalidBid(string field);
+    /// @notice A sketch is 1,024 bytes, and none of them is -128.
     error InvalidSketch(uint256 length);
     error DepositTooSmall(uint256 deposit, uint256 needed);
     error WrongRevealsHash(uint256 round, bytes30 actual);
@@ -131,6 +144,10 @@ interface IMarket {
     error InvalidRating(uint256 rating);
     error WrongSettlement(uint256 round);
     error WrongRange(uint256 from, uint256 to, uint256 participants);
+    /// @notice It was refuted or refunded, or there never was one.
+    error ChallengeNotOpen(uint256 round, uint256 challenge);
+    /// @notice The round is void, and not by the aggregator's fault.
+    error WithoutFault(uint256 round);
 
     // --- the round, in its order ---
 
@@ -198,9 +215,17 @@ interface IMarket {
     ///         `from` = `to`, settles the aggregator's side.
     function refund(uint256 round, uint256 from, uint256 to) external;
 
+    /// @notice Gives the challenger that stands in a round void with fault its bond and its part of the aggregator's. Anyone
+    ///         may call.
+    function refundChallenge(uint256 round, uint256 challenge) external;
+
     // --- reads ---
 
+    function escrow() external view returns (IEscrow);
+    function reputation() external view returns (IReputation);
+    /// @notice The least length of a phase, seconds; the most is 30 days.
     function minPhase() external view returns (uint32);
+    /// @notice Rounds are numbered 1 ... roundCount.
     function roundCount() external view returns (uint256);
     function roundOf(uint256 round) external view returns (Round memory);
     function phaseOf(uint256 round) external view returns (Phase);

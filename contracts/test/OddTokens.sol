@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.28;
+
+import {IEscrow} from "../IEscrow.sol";
+import {TestToken} from "./TestToken.sol";
+
+/// @notice Keeps a hundredth of every transfer.
+contract FeeToken is TestToken {
+    function _update(address from, address to, uint256 amount) internal override {
+        uint256 fee = from == address(0) ? 0 : amount / 100;
+        super._update(from, to, amount - fee);
+        if (fee != 0) super._update(from, address(0), fee);
+    }
+}
+
+/// @notice Takes a hundredth more from the sender than it is asked to.
+contract SurchargeToken is TestToken {
+    function _update(address from, address to, uint256 amount) internal override {
+        super._update(from, to, amount);
+        if (from != address(0)) super._update(from, address(0), amount / 100);
+    }
+}
+
+/// @notice Says true and moves nothing, or says false, as it is told.
+contract LyingToken is TestToken {
+    bool public answer = true;
+
+    function setAnswer(bool answer_) external {
+        answer = answer_;
+    }
+
+    function transfer(address, uint256) public view override returns (bool) {
+        return answer;
+    }
+
+    function transferFrom(address, address, uint256) public view override returns (bool) {
+        return answer;
+    }
+}
+
+/// @notice Calls the recipient or sender back during a transfer, as ERC-777 does.
+contract CallbackToken is TestToken {
+    function _update(address from, address to, uint256 amount) internal override {
+        _callBack(from);
+        super._update(from, to, amount);
+        _callBack(to);
+    }
+
+    function _callBack(address account) private {
+        if (account.code.length == 0 || account == msg.sender) return;
+        (bool done, ) = account.call(abi.encodeWithSignature("tokensMoved()"));
+        done; // an account without the function wants no call
+    }
+}
