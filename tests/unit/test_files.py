@@ -19,9 +19,14 @@ def test_the_name_appears_when_the_block_ends(tmp_path):
 
 def test_an_error_leaves_the_old_version_and_nothing_else(tmp_path):
     (tmp_path / "letter").write_bytes(b"old")
-    with pytest.raises(KeyboardInterrupt), replacing(tmp_path / "letter") as file:
-        file.write(b"new")
-        raise KeyboardInterrupt
+
+    def interrupted():
+        with replacing(tmp_path / "letter") as file:
+            file.write(b"new")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert (tmp_path / "letter").read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["letter"]
 
