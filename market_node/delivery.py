@@ -4,11 +4,11 @@ One entry per personal model (where it lies, what is inside, its key wrapped for
 (why, with evidence). It is JSON, because a person may want to read why a model was excluded.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from .canonical import canonical, read_canonical
 from .errors import MalformedUpdate
 from .records import SKETCH_SIZE
 
@@ -83,7 +83,7 @@ def delivery_list_bytes(listed: DeliveryList) -> bytes:
         "deliveries": [_plain(delivery) for delivery in listed.deliveries],
         "exclusions": [_plain(exclusion) for exclusion in listed.exclusions],
     }
-    return json.dumps(text, sort_keys=True, separators=(",", ":")).encode()
+    return canonical(text)
 
 
 def parse_delivery_list(raw: bytes) -> DeliveryList:
@@ -93,7 +93,7 @@ def parse_delivery_list(raw: bytes) -> DeliveryList:
         MalformedUpdate: it is not one.
     """
     try:
-        text = json.loads(raw)
+        text = read_canonical(raw)
         if text["version"] != VERSION:
             raise MalformedUpdate(f"the delivery list has version {text['version']}, this node reads {VERSION}")
         return DeliveryList(

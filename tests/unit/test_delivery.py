@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from market_node.canonical import canonical
 from market_node.delivery import Delivery, DeliveryList, Exclusion, delivery_list_bytes, parse_delivery_list
 from market_node.errors import MalformedUpdate
 
@@ -18,7 +19,7 @@ LISTED = DeliveryList(
 
 
 def altered(**changes: object) -> bytes:
-    return json.dumps({**json.loads(delivery_list_bytes(LISTED)), **changes}).encode()
+    return canonical({**json.loads(delivery_list_bytes(LISTED)), **changes})
 
 
 def test_a_list_is_read_back_as_it_was_written():
@@ -41,6 +42,7 @@ def test_alice_finds_her_delivery_and_bob_finds_none():
         b"\x80\x04.",
         b"[]",
         b"[" * 100_000,
+        b" " + delivery_list_bytes(LISTED),
         altered(version=2),
         altered(round=-1),
         altered(round=True),
