@@ -112,25 +112,28 @@ def encode_excluded(excluded: Collection[int], n: int) -> tuple[int, ...]:
     """Who of `n` is excluded, as a bitmap in words: bit i % 256 of word i // 256.
 
     Raises:
-        BadInput: an index that has no bit there.
+        BadInput: an index that is none of theirs.
     """
     words = [0] * -(-n // 256)
     for index in excluded:
-        if not 0 <= index < 256 * len(words):
+        if not 0 <= index < n:
             raise BadInput(f"participant {index} cannot be excluded: there are {n}")
         words[index // 256] |= 1 << index % 256
     return tuple(words)
 
 
 def decode_excluded(words: Sequence[int], n: int) -> frozenset[int]:
-    """Who of `n` is excluded. Bits past n are kept, as their own indices; they exclude nobody.
+    """Who of `n` is excluded, from the bitmap of `encode_excluded`. One set has one encoding.
 
     Raises:
-        BadInput: not exactly the words that n needs.
+        BadInput: not exactly the words that n needs, or a bit past n.
     """
     if len(words) != -(-n // 256):
         raise BadInput(f"{len(words)} words of exclusions for {n} participants")
-    return frozenset(256 * i + bit for i, word in enumerate(words) for bit in range(256) if word >> bit & 1)
+    bitmap = sum(word << 256 * i for i, word in enumerate(words))
+    if bitmap >> n:
+        raise BadInput(f"participant {bitmap.bit_length() - 1} cannot be excluded: there are {n}")
+    return frozenset(index for index in range(n) if bitmap >> index & 1)
 
 
 def settlement_word(excluded: Sequence[int], rows_hash: bytes) -> bytes:

@@ -54,9 +54,7 @@ def surplus(value: int, samples: int, offer: Offer) -> int:
     return gain(value, samples, offer.size) - offer.cost  # u = G(s) - c
 
 
-def candidates(
-    value: int, samples: int, offers: Sequence[Offer], max_sellers: int
-) -> tuple[list[Offer], Offer | None]:
+def candidates(value: int, samples: int, offers: Sequence[Offer], max_sellers: int) -> tuple[list[Offer], Offer | None]:
     """The sellers that the buyer's choice looks at, and the first one left out.
 
     Args:
@@ -86,9 +84,7 @@ def choose(value: int, samples: int, offers: Sequence[Offer]) -> list[Offer]:
     return chosen
 
 
-def critical_price(
-    value: int, samples: int, seller: Offer, others: Sequence[Offer], left_out: Offer | None
-) -> int:
+def critical_price(value: int, samples: int, seller: Offer, others: Sequence[Offer], left_out: Offer | None) -> int:
     """The highest cost at which a chosen seller would still have been chosen, everything else equal.
 
     Args:

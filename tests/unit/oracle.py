@@ -44,18 +44,14 @@ def effective_samples(samples: int, reputation: int, max_samples: int, similarit
     return Fraction(similarity, ONE) * min(samples, limit) // 1
 
 
-def candidates(
-    value: int, samples: int, offers: Sequence[Offer], most: int
-) -> tuple[list[Offer], Offer | None]:
+def candidates(value: int, samples: int, offers: Sequence[Offer], most: int) -> tuple[list[Offer], Offer | None]:
     """Takes the best again and again, and then the next one."""
     waiting = [] if value == 0 else [o for o in offers if gain(value, samples, o.size) >= o.cost]
     taken: list[Offer] = []
     while waiting:
         best = waiting[0]
         for offer in waiting[1:]:
-            ahead = (gain(value, samples, offer.size) - offer.cost) - (
-                gain(value, samples, best.size) - best.cost
-            )
+            ahead = (gain(value, samples, offer.size) - offer.cost) - (gain(value, samples, best.size) - best.cost)
             if ahead > 0 or (ahead == 0 and offer.seller < best.seller):
                 best = offer
         if len(taken) == most:
@@ -85,9 +81,7 @@ def is_bought(value: int, samples: int, offers: Sequence[Offer], most: int, sell
     return any(offer.seller == seller for offer in choose(value, samples, looked_at))
 
 
-def critical_cost(
-    value: int, samples: int, offers: Sequence[Offer], most: int, seller: int, guess: int
-) -> int:
+def critical_cost(value: int, samples: int, offers: Sequence[Offer], most: int, seller: int, guess: int) -> int:
     """The highest cost at which the buyer buys from the seller, or -1. The guess only makes it faster."""
 
     def bought(cost: int) -> bool:
@@ -107,9 +101,7 @@ def row(value: int, samples: int, offers: Sequence[Offer], most: int) -> Row:
     """The choice, each at the highest cost at which the buyer would still buy, by bisection."""
     looked_at, _ = candidates(value, samples, offers, most)
     chosen = choose(value, samples, looked_at)
-    prices = [
-        highest(lambda c, o=o: is_bought(value, samples, offers, most, o.seller, c), 0, MOST) for o in chosen
-    ]
+    prices = [highest(lambda c, o=o: is_bought(value, samples, offers, most, o.seller, c), 0, MOST) for o in chosen]
     return tuple(Purchase(o.seller, price) for o, price in zip(chosen, prices, strict=True))
 
 
@@ -223,8 +215,7 @@ def refunds(round: Round, with_fault: bool, challengers: int) -> Refund:
     reward = for_challengers // challengers if challengers else 0
     share = for_revealed // m
     credits = [
-        p.deposit + (share if r else -terms.reveal_bond)
-        for p, r in zip(round.participants, revealed, strict=True)
+        p.deposit + (share if r else -terms.reveal_bond) for p, r in zip(round.participants, revealed, strict=True)
     ]
     pot = sum(p.deposit for p in round.participants) + terms.bond
     return Refund(tuple(credits), pot - sum(credits) - reward * challengers, 0, reward)

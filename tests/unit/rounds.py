@@ -103,9 +103,7 @@ def random_round(rng: Random, n: int | None = None, *, fresh: bool = False) -> R
         if rng.random() < 0.12:
             return replace(committed, deposit=rng.randint(least, 16 * reveal_bond))
         value = rng.choice([0, scale, rng.randint(scale, 6 * scale), rng.randint(scale, 6 * scale)])
-        cost = rng.choice(
-            [0, scale // 10, scale // 5, rng.randrange(scale), rng.randrange(scale // 4), NOT_SELLING]
-        )
+        cost = rng.choice([0, scale // 10, scale // 5, rng.randrange(scale), rng.randrange(scale // 4), NOT_SELLING])
         bid = Bid(
             value,
             cost,
@@ -134,9 +132,7 @@ def random_round(rng: Random, n: int | None = None, *, fresh: bool = False) -> R
     rng.shuffle(order)
     if len(order) < 2:
         return random_round(rng, n, fresh=fresh)
-    return Round(
-        1, account(10**6), chosen_terms, rng.randbytes(32), participants, rng.randbytes(32), tuple(order)
-    )
+    return Round(1, account(10**6), chosen_terms, rng.randbytes(32), participants, rng.randbytes(32), tuple(order))
 
 
 def random_exclusions(rng: Random, round: Round) -> frozenset[int]:

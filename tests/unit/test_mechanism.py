@@ -45,9 +45,7 @@ class Buyer:
 
     def utility(self, seller: Offer, claimed: int) -> int:
         """What a seller earns, less what its copy costs it, if it claims another cost."""
-        offers = tuple(
-            Offer(o.seller, claimed, o.size) if o.seller == seller.seller else o for o in self.offers
-        )
+        offers = tuple(Offer(o.seller, claimed, o.size) if o.seller == seller.seller else o for o in self.offers)
         price = self.row(offers).get(seller.seller)
         return 0 if price is None else price - seller.cost
 
@@ -260,9 +258,7 @@ def lies(rng: Random, buyer: Buyer, seller: Offer) -> set[int]:
     alone = gain(buyer.value, buyer.samples, seller.size)
     ties = [other.cost * seller.size // other.size for other in buyer.offers]
     near = [base + step for base in [seller.cost, price, alone, *ties] for step in (-1, 0, 1)]
-    return {
-        min(max(0, lie), MOST) for lie in [*near, 0, MOST, rng.randint(0, alone), rng.randint(0, 2 * price)]
-    }
+    return {min(max(0, lie), MOST) for lie in [*near, 0, MOST, rng.randint(0, alone), rng.randint(0, 2 * price)]}
 
 
 def test_no_seller_gains_by_any_false_cost():
@@ -345,9 +341,7 @@ def fine_buyers(seed: int, count: int) -> list[Buyer]:
     rng = Random(seed)
 
     def fine(rng: Random) -> Buyer:
-        value = rng.choice(
-            [LEAST, rng.randrange(LEAST, 1 << 21), 1 << 40, 1 << 60, rng.randrange(1 << 95, 1 << 96)]
-        )
+        value = rng.choice([LEAST, rng.randrange(LEAST, 1 << 21), 1 << 40, 1 << 60, rng.randrange(1 << 95, 1 << 96)])
         samples = rng.choice([10**5, 10**7, 1 << 40, 1 << 63])
         n, unit = rng.randint(1, 7), rng.choice([4, 50, 3_000, 10**6])
         costs = [0, 1, 2, 2 * gain(value, samples, unit)]
@@ -357,23 +351,25 @@ def fine_buyers(seed: int, count: int) -> list[Buyer]:
     return [fine(rng) for _ in range(count)]
 
 
-ROWS = [*random_buyers(8, 3_000), *fine_buyers(9, 3_000)]
+@pytest.fixture(scope="module")
+def buyers() -> list[Buyer]:
+    return [*random_buyers(8, 3_000), *fine_buyers(9, 3_000)]
 
 
-def test_no_buyer_pays_more_than_it_gains_and_a_unit_per_seller():
-    for buyer in ROWS:
+def test_no_buyer_pays_more_than_it_gains_and_a_unit_per_seller(buyers):
+    for buyer in buyers:
         bought = buyer.row()
         imported = sum(offer.size for offer in buyer.offers if offer.seller in bought)
         assert sum(bought.values()) <= gain(buyer.value, buyer.samples, imported) + len(bought)
 
 
-def test_no_buyer_pays_more_than_its_value_and_a_unit_per_seller():
-    for buyer in ROWS:
+def test_no_buyer_pays_more_than_its_value_and_a_unit_per_seller(buyers):
+    for buyer in buyers:
         assert sum(buyer.row().values()) <= buyer.value + buyer.max_sellers
 
 
-def test_no_seller_is_paid_more_than_its_share_of_the_gain_and_a_unit():
-    for buyer in ROWS:
+def test_no_seller_is_paid_more_than_its_share_of_the_gain_and_a_unit(buyers):
+    for buyer in buyers:
         bought = buyer.row()
         sizes = {offer.seller: offer.size for offer in buyer.offers if offer.seller in bought}
         imported = sum(sizes.values())
@@ -460,7 +456,5 @@ def test_a_sample_that_is_worth_less_costs_the_seller():
     for buyer in random_buyers(12, 1_000):
         for offer in buyer.offers:
             if offer.size > 1:
-                smaller = tuple(
-                    Offer(o.seller, o.cost, o.size - 1) if o == offer else o for o in buyer.offers
-                )
+                smaller = tuple(Offer(o.seller, o.cost, o.size - 1) if o == offer else o for o in buyer.offers)
                 assert buyer.row(smaller).get(offer.seller, 0) <= buyer.row().get(offer.seller, 0) + 1
