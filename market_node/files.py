@@ -21,16 +21,16 @@ def replacing(path: Path | str, mode: int = 0o666) -> Iterator[BinaryIO]:
         try:
             yield file
             file.flush()
-            _sync(unfinished)  # by name: safetensors puts a new file under it
+            sync(unfinished)  # by name: safetensors puts a new file under it
             os.replace(unfinished, path)
         except BaseException:
             with suppress(FileNotFoundError):
                 unfinished.unlink()
             raise
-    _sync(path.parent)
+    sync(path.parent)
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
     """Waits until a file's bytes, or a folder's names, are on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
