@@ -160,7 +160,7 @@ def test_a_task_that_would_not_fit_its_file_cannot_be_made():
         Task("big", MANIFEST, BASE, architecture={"note": "x" * TASK_LIMIT})
 
 
-@pytest.mark.parametrize("architecture", [{"a": float("nan")}, {"a": b"code"}, {"a": print}, {1: "a"}, None])
+@pytest.mark.parametrize("architecture", [{"a": float("nan")}, {"a": b"code"}, {"a": print}, {1: "a", "b": 2}, None])
 def test_an_architecture_is_json(architecture):
     with pytest.raises(BadInput, match="architecture"):
         Task("bad", MANIFEST, BASE, architecture=architecture)
