@@ -1,0 +1,147 @@
+"""A node's settings: `<home>/config.toml`, read once, refused where anything in it is not understood.
+
+No secret stands here, only where secrets are. (An RPC endpoint's address can hold one; the file is its owner's, 0600.)
+"""
+
+import json
+import tomllib
+from dataclasses import MISSING, dataclass, fields
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from web3 import Web3
+
+from .contracts import checksum
+from .errors import ConfigError
+from .files import replacing
+
+NAME = "config.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """One node's settings. Paths that are not absolute start at the node's home."""
+
+    home: Path
+    """The folder of the file; everything that the node keeps is in it."""
+
+    rpc: str
+    """Where a node of the chain answers, http or https."""
+
+    chain_id: int
+    """The chain that it must be."""
+
+    market: str | None = None
+    """The market's address; none until there is one."""
+
+    from_block: int = 0
+    """In which block the market was created: logs are read from there."""
+
+    store: str = "blocks"
+    """Where sealed files are: a folder of blocks, or the http address of a Kubo node's RPC API."""
+
+    keys: Path = Path("keys")
+    """The folder of the account and its encryption keys."""
+
+    password_file: Path | None = None
+    """A file that holds the keys' password, readable by its owner only; without one the node asks."""
+
+    confirmations: int = 1
+    """Blocks, a transaction's own included, after which it counts as mined."""
+
+    timeout: float = 120.0
+    """How long to wait for a transaction to be mined, seconds."""
+
+    mixing: int = 200
+    """n₀: samples for which one bought model weighs as much as the node's own, when both are mixed."""
+
+    def __post_init__(self) -> None:
+        address = urlsplit(self.rpc)
+        _check(address.scheme in ("http", "https") and bool(address.hostname), "rpc", "is not an http or https address")
+        _check(self.chain_id >= 1, "chain_id", "is below 1")
+        _check(self.market is None or Web3.is_address(self.market), "market", "is not an address")
+        _check(self.from_block >= 0, "from_block", "is below 0")
+        _check(bool(self.store), "store", "is empty")
+        _check(self.confirmations >= 1, "confirmations", "is below 1")
+        _check(0 < self.timeout < 86_400, "timeout", "is not between 0 and 86,400 seconds")
+        _check(self.mixing >= 0, "mixing", "is below 0")
+        if self.market is not None:
+            object.__setattr__(self, "market", checksum(self.market))
+        for key in ("keys", "password_file"):
+            if (path := getattr(self, key)) is not None:
+                object.__setattr__(self, key, self.home / path)
+
+    @property
+    def store_is_remote(self) -> bool:
+        """Whether `store` is a Kubo node's address rather than a folder."""
+        return urlsplit(self.store).scheme in ("http", "https")
+
+    @property
+    def blocks(self) -> Path:
+        """The folder of blocks, where `store` is one."""
+        return self.home / self.store
+
+
+def load_config(home: Path) -> Config:
+    """Reads `config.toml` in `home`.
+
+    Raises:
+        ConfigError: it is not there or not TOML, a key is missing or unknown, a value does not fit. Names file and key.
+    """
+    path = home / NAME
+    try:
+        with open(path, "rb") as file:
+            values = tomllib.load(file)
+    except FileNotFoundError:
+        raise ConfigError(f"there is no {path}: make it with `market-node init`") from None
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not TOML: {error}") from error
+    try:
+        return Config(home, **_typed(values))
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
+
+
+def write_config(config: Config) -> Path:
+    """Writes `config.toml` into the config's home, but for what has its default. Returns its path."""
+    lines = ["# A node's settings; docs/configuration.md says what each means, and what is left out."]
+    for each in fields(config):
+        value = getattr(config, each.name)
+        default = config.home / each.default if isinstance(each.default, Path) else each.default
+        if each.name != "home" and value != default:
+            if isinstance(value, Path) and value.is_relative_to(config.home):
+                value = value.relative_to(config.home)
+            # A JSON string is a TOML one.
+            lines.append(f"{each.name} = {json.dumps(str(value)) if isinstance(value, str | Path) else value}")
+    config.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with replacing(config.home / NAME, 0o600) as file:
+        file.write("\n".join([*lines, ""]).encode())
+    return config.home / NAME
+
+
+def _typed(values: dict[str, Any]) -> dict[str, Any]:
+    known = {each.name: each for each in fields(Config) if each.name != "home"}
+    for key, value in values.items():
+        if key not in known:
+            raise ConfigError(f"unknown key {key!r}; known are {', '.join(known)}")
+        kind, spoken = _KINDS.get(known[key].type, (str, "text"))
+        # In Python a boolean is an int; in TOML 120 is no float.
+        if type(value) is not kind and not (kind is float and type(value) is int):
+            raise ConfigError(f"{key!r} must be a {spoken}, not {value!r}")
+    for key, each in known.items():
+        if each.default is MISSING and key not in values:
+            raise ConfigError(f"{key!r} is missing")
+    paths = {key: Path(value).expanduser() for key, value in values.items() if key in ("keys", "password_file")}
+    return {**values, **paths}
+
+
+_KINDS: dict[Any, tuple[type, str]] = {int: (int, "whole number"), float: (float, "number")}
+"""What TOML must have for a field's type; text for all others."""
+
+
+def _check(holds: bool, key: str, complaint: str) -> None:
+    if not holds:
+        raise ConfigError(f"{key!r} {complaint}")
