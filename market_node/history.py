@@ -7,9 +7,8 @@ the contract keeps.
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from threading import Lock
-from types import MappingProxyType
 from typing import Any
 
 from .audit import Trail
@@ -28,14 +27,14 @@ CHECKPOINTS = 16
 class Ledger:
     """What a market's logs tell. A value: `replay` makes the next one."""
 
-    rounds: Mapping[int, Round] = MappingProxyType({})
-    trails: Mapping[int, Trail] = MappingProxyType({})
+    rounds: Mapping[int, Round] = field(default_factory=dict)
+    trails: Mapping[int, Trail] = field(default_factory=dict)
     """By round, what the escrow and the reputations did."""
-    reputations: Mapping[tuple[str, str], int] = MappingProxyType({})
+    reputations: Mapping[tuple[str, str], int] = field(default_factory=dict)
     """(Aggregator, account) → reputation, where it ever changed."""
-    encryption_keys: Mapping[str, bytes] = MappingProxyType({})
+    encryption_keys: Mapping[str, bytes] = field(default_factory=dict)
     """Account → the key that is in force for what it does next."""
-    awaited: Mapping[int, tuple[int, ...]] = MappingProxyType({})
+    awaited: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
     """By round, whose credits the escrow's next `Credited` begins with, as indices."""
     paying: int = 0
     """The round that was paid out last: the reputations that change next are its."""
