@@ -17,7 +17,7 @@ MOST_BITS = 30
 
 LEAST_FIXED, MOST_FIXED = -(1 << 31), (1 << 31) - 1
 
-_CHUNK = 1 << 20
+_CHUNK = 1 << 18  # in float64 it stays in a core's cache
 _EXACT = 1 << 53  # float64 holds every integer up to here
 
 
@@ -94,9 +94,9 @@ def _narrow(exact: Tensor, dtype: torch.dtype) -> Tensor:
     So the way through float32 is rounded to odd (Boldo and Melquiond 2008): toward zero, with the last bit set where
     anything was lost. Two more bits than the target's then decide ties as the exact value does.
     """
-    near = exact.to(torch.float32)
     if dtype in (torch.float32, torch.float64):
         return exact.to(dtype)
+    near = exact.to(torch.float32)
     back = near.to(torch.float64)
     bits = near.view(torch.int32)
     bits -= (back.abs() > exact.abs()).to(torch.int32)
