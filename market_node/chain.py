@@ -10,10 +10,11 @@ from functools import cached_property
 from typing import Any
 
 from eth_account.signers.local import LocalAccount
+from eth_typing import HexStr
 from web3 import Web3
 from web3.providers import BaseProvider
 
-from .contracts import Event, checksum, read_log
+from .contracts import Call, Contract, Event, checksum, read_log
 from .endpoint import Endpoint
 from .errors import BadInput, ChainError, Reverted, Unreachable, WrongChain, WrongPhase
 from .phases import Phase, RoundState, explain, span
@@ -76,13 +77,13 @@ class Chain:
             raise WrongChain(f"{self.endpoint.name} serves chain {self.chain_id}, not {chain_id}")
         if not self.endpoint.has_code(self.market):
             raise WrongChain(f"no contract stands at {self.market} on chain {self.chain_id}")
-        self._market = self.endpoint.contract("Market", self.market)
+        self._market = Contract("Market", self.market)
         try:
-            self.escrow = checksum(self._read(self._market("escrow")))
-            self.reputations = checksum(self._read(self._market("reputation")))
-            self._escrow = self.endpoint.contract("Escrow", self.escrow)
-            self._reputations = self.endpoint.contract("Reputation", self.reputations)
-            self.token = Token(self.endpoint, checksum(self._read(self._escrow("token"))))
+            self.escrow = self._read(self._market("escrow"))
+            self.reputations = self._read(self._market("reputation"))
+            self._escrow = Contract("Escrow", self.escrow)
+            self._reputations = Contract("Reputation", self.reputations)
+            self.token = Token(self.endpoint, self._read(self._escrow("token")))
         except (Reverted, WrongChain) as error:
             raise WrongChain(f"the contract at {self.market} on chain {self.chain_id} is not a market") from error
 
@@ -160,6 +161,11 @@ class Chain:
     def is_paid(self, number: int, index: int) -> bool:
         """Whether a participant has been paid out or refunded."""
         return bool(self._read(self._market("isPaid", number, index)))
+
+    def gas(self, transaction: str) -> int:
+        """What a mined transaction used."""
+        with self.endpoint.reached():
+            return int(self.endpoint.web3.eth.get_transaction_receipt(HexStr(transaction))["gasUsed"])
 
     # --- writes: each may raise Reverted, NotMined, Unreachable, ChainError; steps of a round WrongPhase too ---
 
@@ -285,19 +291,19 @@ class Chain:
             raise BadInput("this needs an account to sign with: none was given")
         return self.signer
 
-    def _read(self, call: Any) -> Any:
-        return self.endpoint.call(call)
+    def _read(self, call: Call) -> Any:
+        return self.endpoint.read(call)
 
-    def _read_now(self, call: Any) -> Any:
+    def _read_now(self, call: Call) -> Any:
         """A read that sees the clock: the latest block of a quiet chain is old."""
         try:
-            return self.endpoint.call(call, "pending")
+            return self.endpoint.read(call, "pending")
         except (Reverted, Unreachable):
             raise
         except ChainError:
-            return self.endpoint.call(call)  # not every node calls on what is pending
+            return self.endpoint.read(call)  # not every node calls on what is pending
 
-    def _send(self, call: Any) -> Receipt:
+    def _send(self, call: Call) -> Receipt:
         receipt = self.endpoint.send(call, self._signer)
         return Receipt(
             "0x" + bytes(receipt["transactionHash"]).hex(),
@@ -306,7 +312,7 @@ class Chain:
             tuple(self._events(receipt["logs"])),
         )
 
-    def _step(self, number: int, needed: Phase, call: Any) -> Receipt:
+    def _step(self, number: int, needed: Phase, call: Call) -> Receipt:
         try:
             return self._send(call)
         except Reverted as error:

@@ -1,4 +1,4 @@
-"""The packaged contracts, and how what they say is read: errors and events, by name, in this package's spelling.
+"""The packaged contracts: how they are called, and how what they say is read, errors and events too, by name.
 
 Solidity's `revealBond` is Python's `reveal_bond`, in the fields of structs too; a struct becomes a dict. Bytes stay
 bytes, addresses have their checksum, and nothing that does not decode is an error: the bytes come from a stranger.
@@ -13,11 +13,13 @@ from importlib.resources import files
 from typing import Any
 
 from eth_abi.abi import decode
-from eth_abi.exceptions import DecodingError
+from eth_abi.exceptions import DecodingError, EncodingError
 from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
+from web3 import Web3
+from web3.exceptions import Web3Exception
 
-from .errors import Reverted
+from .errors import BadInput, Reverted, WrongChain
 
 Json = dict[str, Any]
 
@@ -63,6 +65,89 @@ NAMES = ("Market", "Escrow", "Reputation", "TestToken")
 def snake(name: str) -> str:
     """A Solidity name in Python's spelling: `minReputation` → `min_reputation`."""
     return re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", name).lower().strip("_")
+
+
+# --- calls ---
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call of a packaged contract, to be read or sent."""
+
+    what: str
+    """For a person, such as "Market.commit"."""
+    to: str | None
+    """None creates the contract."""
+    calldata: bytes
+    outputs: tuple[str, ...] = ()
+    """ABI types of what it returns."""
+
+
+class Contract:
+    """A packaged contract at an address: `contract("commit", …)` is a call."""
+
+    def __init__(self, name: str, address: str) -> None:
+        self.name = name
+        self.address = address
+
+    def __call__(self, function: str, *arguments: Any) -> Call:
+        """Raises BadInput where the arguments do not fit."""
+        selector, inputs, outputs = _functions(self.name)[function]
+        what = f"{self.name}.{function}"
+        return Call(what, self.address, selector + _encoded(what, inputs, arguments), outputs)
+
+
+def creation(name: str, *arguments: Any) -> Call:
+    """The call that creates a packaged contract. Raises BadInput where the arguments do not fit."""
+    constructor: Json = next((item for item in artifact(name)["abi"] if item["type"] == "constructor"), {"inputs": []})
+    code = bytes.fromhex(artifact(name)["bytecode"][2:])
+    inputs = tuple(map(_type, constructor["inputs"]))
+    return Call(name, None, code + _encoded(name, inputs, arguments))
+
+
+@cache
+def _functions(name: str) -> Mapping[str, tuple[bytes, tuple[str, ...], tuple[str, ...]]]:
+    return {
+        item["name"]: (
+            keccak(text=_signature(item))[:4],
+            tuple(map(_type, item["inputs"])),
+            tuple(map(_type, item["outputs"])),
+        )
+        for item in artifact(name)["abi"]
+        if item["type"] == "function"
+    }
+
+
+# Web3's encoder takes 32 bytes for a bytes32, where eth_abi's own would pad fewer with zeros.
+_encode = Web3().codec.encode
+
+
+def _encoded(what: str, types: Sequence[str], arguments: Sequence[Any]) -> bytes:
+    try:
+        if len(types) != len(arguments):
+            raise ValueError("the wrong number of arguments")
+        return _encode(types, arguments)
+    except (Web3Exception, EncodingError, ValueError, TypeError, OverflowError) as error:
+        # No values in the text: some are secrets.
+        given = ", ".join(type(each).__name__ for each in arguments)
+        raise BadInput(f"{what} takes ({', '.join(types)}); what was given does not fit: ({given})") from error
+
+
+def returned(call: Call, output: bytes) -> Any:
+    """What a call returned: one value as it is, several as a tuple; structs are tuples, addresses have their checksum.
+
+    Raises:
+        WrongChain: the bytes are not that; another contract stands there, or none.
+    """
+    try:
+        values = tuple(map(_checked, call.outputs, decode(call.outputs, output)))
+    except (DecodingError, ValueError, OverflowError) as error:
+        raise WrongChain(f"{call.to} does not answer {call.what} as it should: is it another contract?") from error
+    return values[0] if len(values) == 1 else values
+
+
+def _checked(kind: str, value: Any) -> Any:
+    return checksum(value) if kind == "address" else value
 
 
 # --- errors ---

@@ -8,7 +8,7 @@ from eth_account.signers.local import LocalAccount
 from web3 import Web3
 from web3.providers import BaseProvider
 
-from .contracts import checksum
+from .contracts import Contract, checksum, creation
 from .endpoint import Endpoint
 from .errors import BadInput
 from .files import replacing
@@ -48,12 +48,12 @@ def deploy(
     elif not Web3.is_address(token) or not endpoint.has_code(token):
         raise BadInput(f"no token stands at {token}")
     market, block = _create(endpoint, signer, "Market", checksum(token), min_phase)
-    reads = endpoint.contract("Market", market)
+    reads = Contract("Market", market)
     return Deployment(
         endpoint.chain_id(),
         market,
-        checksum(endpoint.call(reads("escrow"))),
-        checksum(endpoint.call(reads("reputation"))),
+        endpoint.read(reads("escrow")),
+        endpoint.read(reads("reputation")),
         checksum(token),
         block,
     )
@@ -62,7 +62,7 @@ def deploy(
 def mint(provider: str | BaseProvider | Endpoint, signer: LocalAccount, token: str, account: str, amount: int) -> None:
     """Gives an account play money. Only a `TestToken` does that."""
     endpoint = provider if isinstance(provider, Endpoint) else Endpoint(provider)
-    endpoint.send(endpoint.contract("TestToken", token)("mint", account, amount), signer)
+    endpoint.send(Contract("TestToken", token)("mint", account, amount), signer)
 
 
 def write_addresses(deployment: Deployment, folder: Path) -> Path:
@@ -88,5 +88,5 @@ def read_addresses(path: Path) -> Deployment:
 
 def _create(endpoint: Endpoint, signer: LocalAccount, name: str, *arguments: object) -> tuple[str, int]:
     """Address and block of a new contract."""
-    receipt = endpoint.send(endpoint.creation(name, *arguments), signer)
+    receipt = endpoint.send(creation(name, *arguments), signer)
     return checksum(receipt["contractAddress"]), int(receipt["blockNumber"])

@@ -15,7 +15,6 @@ import requests
 from eth_account.signers.local import LocalAccount
 from web3 import HTTPProvider, Web3
 from web3.exceptions import (
-    BadFunctionCallOutput,
     BlockNotFound,
     ContractLogicError,
     TransactionNotFound,
@@ -25,8 +24,8 @@ from web3.exceptions import (
 from web3.middleware import ExtraDataToPOAMiddleware
 from web3.providers import BaseProvider
 
-from .contracts import artifact, reverted
-from .errors import BadInput, ChainError, ConfigError, NotMined, Reverted, Unreachable, WrongChain
+from .contracts import Call, returned, reverted
+from .errors import ChainError, ConfigError, NotMined, Reverted, Unreachable
 
 GAS_CAP = 1 << 24
 """Gas that one transaction may use (EIP-7825)."""
@@ -63,15 +62,18 @@ class Endpoint:
         self.timeout = timeout
         self.confirmations = confirmations
         self.web3 = Web3(provider)
+        self._chain_id: int | None = None
         # Some chains put more than 32 bytes into a field that nobody here reads.
         self.web3.middleware_onion.inject(ExtraDataToPOAMiddleware, layer=0)
 
     # --- reads ---
 
     def chain_id(self) -> int:
-        """The id that the endpoint's chain says it has."""
-        with self.reached():
-            return int(self.web3.eth.chain_id)
+        """The id that the endpoint's chain says it has. Asked once: every signature covers it."""
+        if self._chain_id is None:
+            with self.reached():
+                self._chain_id = int(self.web3.eth.chain_id)
+        return self._chain_id
 
     def genesis(self) -> bytes:
         """Hash of block 0: tells two development chains with one id apart."""
@@ -111,28 +113,19 @@ class Endpoint:
         with self.reached():
             return int(self.web3.eth.get_balance(Web3.to_checksum_address(address)))
 
-    def contract(self, name: str, address: str) -> "Contract":
-        """A packaged contract that stands at an address."""
-        return Contract(self, name, address)
-
-    def creation(self, name: str, *arguments: Any) -> Any:
-        """A call, to be sent, that creates a packaged contract."""
-        packaged = artifact(name)
-        with self.reached():
-            return self.web3.eth.contract(abi=packaged["abi"], bytecode=packaged["bytecode"]).constructor(*arguments)
-
-    def call(self, call: Any, at: str | int = "latest", sender: str | None = None) -> Any:
-        """What a call returns.
+    def read(self, call: Call, at: str | int = "latest", sender: str | None = None) -> Any:
+        """What a call returns (see `returned`).
 
         Raises:
-            Reverted, WrongChain (nothing stands there), Unreachable, ChainError.
+            Reverted, WrongChain (nothing or something else stands there), Unreachable, ChainError.
         """
         with self.reached():
-            return call.call({"from": sender} if sender else {}, block_identifier=at)
+            output = self.web3.eth.call(_parameters(call, sender), at)  # type: ignore[arg-type]
+        return returned(call, bytes(output))
 
     # --- writes ---
 
-    def send(self, call: Any, signer: LocalAccount) -> Mapping[str, Any]:
+    def send(self, call: Call, signer: LocalAccount) -> Mapping[str, Any]:
         """Sends a contract call or constructor and waits until it is mined.
 
         It is simulated first, so what would revert is not sent. Nonces are the node's, pending ones counted.
@@ -148,15 +141,16 @@ class Endpoint:
         """
         gas = self._estimate(call, signer.address)
         with self.reached():
-            transaction = call.build_transaction(
-                {
-                    "from": signer.address,
-                    "chainId": self.web3.eth.chain_id,
-                    "nonce": self.web3.eth.get_transaction_count(signer.address, "pending"),
-                    "gas": gas,
-                    **self._fees(),
-                }
-            )
+            transaction: Any = {
+                "type": 2,
+                "chainId": self.chain_id(),
+                "nonce": self.web3.eth.get_transaction_count(signer.address, "pending"),
+                "to": call.to or "",
+                "data": call.calldata,
+                "value": 0,
+                "gas": gas,
+                **self._fees(),
+            }
         signed = signer.sign_transaction(transaction)
         sent = "0x" + bytes(signed.hash).hex()
         try:
@@ -169,13 +163,13 @@ class Endpoint:
             raise self._reason(call, signer.address, receipt, gas)
         return receipt
 
-    def _estimate(self, call: Any, sender: str) -> int:
+    def _estimate(self, call: Call, sender: str) -> int:
         """A gas limit with a quarter to spare, because others' transactions come first."""
         estimate = None
         for tag in ("pending", None):
             try:
                 with self.reached():
-                    estimate = int(call.estimate_gas({"from": sender}, **({"block_identifier": tag} if tag else {})))
+                    estimate = self.web3.eth.estimate_gas(_parameters(call, sender), tag)
                 break
             except (Reverted, Unreachable):
                 raise
@@ -202,7 +196,8 @@ class Endpoint:
         while True:
             try:
                 # Asked for anew each time: a reorganisation may have moved it.
-                if (receipt := self._receipt(sent)) and self.block() > receipt["blockNumber"] - 2 + self.confirmations:
+                receipt = self._receipt(sent)
+                if receipt and (self.confirmations == 1 or self._depth(receipt) >= self.confirmations):
                     return receipt
                 lost = 0
             except Unreachable as error:
@@ -214,6 +209,9 @@ class Endpoint:
             time.sleep(pause)
             pause = min(2.0, pause * 1.5)
 
+    def _depth(self, receipt: Mapping[str, Any]) -> int:
+        return self.block() - int(receipt["blockNumber"]) + 1
+
     def _receipt(self, sent: str) -> Mapping[str, Any] | None:
         with self.reached():
             try:
@@ -221,16 +219,16 @@ class Endpoint:
             except TransactionNotFound:
                 return None
 
-    def _reason(self, call: Any, sender: str, receipt: Mapping[str, Any], gas: int) -> ChainError:
+    def _reason(self, call: Call, sender: str, receipt: Mapping[str, Any], gas: int) -> ChainError:
         """Why a mined transaction failed: the call again, where it was mined and just before."""
         number = receipt["blockNumber"]
         for at in (number, number - 1):
             try:
-                self.call(call, at, sender)
+                self.read(call, at, sender)
             except Reverted as error:
                 return error
-            except (AttributeError, ChainError):
-                continue  # a constructor has no call; an old block may not be there
+            except ChainError:
+                continue  # not every node keeps old states
         where: dict[str, object] = {"transaction": "0x" + bytes(receipt["transactionHash"]).hex()}
         return Reverted("OutOfGas" if receipt["gasUsed"] >= gas else "Unknown", where)
 
@@ -248,8 +246,6 @@ class Endpoint:
             raise Unreachable(f"{self.name} answers with HTTP status {status}") from error
         except (requests.RequestException, OSError) as error:
             raise Unreachable(f"{self.name} does not answer ({type(error).__name__})") from error
-        except BadFunctionCallOutput as error:
-            raise WrongChain(f"{self.name}: the contract answers nothing that it should; is it another one?") from error
         except Web3RPCError as error:
             raise ChainError(f"{self.name}: {_line(error)}") from error
         except (Web3Exception, ValueError, TypeError, LookupError) as error:
@@ -268,27 +264,9 @@ class Endpoint:
         return Reverted("Unknown", {"reason": _line(error)})
 
 
-class Contract:
-    """A packaged contract at an address: `contract("commit", …)` is a call, to be read or sent."""
-
-    def __init__(self, endpoint: Endpoint, name: str, address: str) -> None:
-        self.name = name
-        with endpoint.reached():
-            self._contract: Any = endpoint.web3.eth.contract(
-                abi=artifact(name)["abi"], address=Web3.to_checksum_address(address)
-            )
-
-    def __call__(self, function: str, *arguments: Any) -> Any:
-        """A call.
-
-        Raises:
-            BadInput: the arguments do not fit. Their values are not in the text: some are secrets.
-        """
-        try:
-            return self._contract.functions[function](*arguments)
-        except (Web3Exception, ValueError, TypeError) as error:
-            given = ", ".join(type(each).__name__ for each in arguments)
-            raise BadInput(f"what was given does not fit {self.name}.{function}: {given}") from error
+def _parameters(call: Call, sender: str | None) -> Any:
+    to = {"to": call.to} if call.to else {}
+    return {"data": call.calldata, **to, **({"from": sender} if sender else {})}
 
 
 def _line(error: Exception) -> str:

@@ -8,6 +8,7 @@ from eth_account.messages import encode_typed_data
 from eth_account.signers.local import LocalAccount
 from eth_utils.crypto import keccak
 
+from .contracts import Contract
 from .endpoint import Endpoint
 from .errors import ChainError, Unreachable
 
@@ -40,7 +41,7 @@ class Token:
     def __init__(self, endpoint: Endpoint, address: str) -> None:
         self.endpoint = endpoint
         self.address = address
-        self._token = endpoint.contract("TestToken", address)
+        self._token = Contract("TestToken", address)
 
     @cached_property
     def symbol(self) -> str:
@@ -55,11 +56,11 @@ class Token:
 
     def balance(self, account: str) -> int:
         """What an account holds outside the escrow."""
-        return int(self.endpoint.call(self._token("balanceOf", account)))
+        return int(self.endpoint.read(self._token("balanceOf", account)))
 
     def allowance(self, owner: str, spender: str) -> int:
         """What `spender` may take from `owner`."""
-        return int(self.endpoint.call(self._token("allowance", owner, spender)))
+        return int(self.endpoint.read(self._token("allowance", owner, spender)))
 
     def approve(self, signer: LocalAccount, spender: str, amount: int) -> None:
         """Lets `spender` take `amount`, in one transaction, or in two where an old approval is in the way."""
@@ -99,7 +100,7 @@ class Token:
     def _ask(self, name: str, *arguments: Any) -> Any:
         """What an optional function returns; None where the token does not have it."""
         try:
-            return self.endpoint.call(self._token(name, *arguments))
+            return self.endpoint.read(self._token(name, *arguments))
         except Unreachable:
             raise
         except ChainError:
