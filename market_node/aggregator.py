@@ -1,0 +1,141 @@
+"""The steps of a round that only its aggregator takes: open it, settle it."""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from .aggregate import personal_model
+from .chain import Phase, Receipt
+from .codec import encode_excluded, encode_rows
+from .delivery import Delivery, DeliveryList, Exclusion, delivery_list_bytes
+from .errors import BrokenSeal, DigestMismatch, MalformedUpdate, NotForUs, NotFound, OutOfRange, TooLarge
+from .models import OpenTask
+from .node import Node
+from .records import Participant, Round, Settlement, Terms
+from .seal import new_key, seal_file, unwrap_key, wrap_key
+from .settlement import reveals_hash, row_weights, settle
+from .sketch import sketch
+from .weights import unflatten, write_weights
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What opening the models of a round gave."""
+
+    updates: dict[int, Tensor]
+    """Index → update, int64, one coordinate per weight."""
+    exclusions: tuple[Exclusion, ...]
+
+
+class Aggregator(Node):
+    """A node that runs rounds.
+
+    `device` is where models are combined, "cpu" or "cuda"; the bytes are the same.
+    """
+
+    device = "cpu"
+
+    def open_round(self, terms: Terms) -> int:
+        """Opens a round and locks its bond. Returns the round's number."""
+        _, number = self.chain.open_round(terms)
+        return number
+
+    def settle(self, number: int) -> Settlement:
+        """Opens and checks the models, combines them for their buyers, publishes and posts the settlement."""
+        round_ = self.round(number)
+        self.require(number, Phase.SETTLE)
+        task = self.task(round_)
+        opened = self.open_models(round_, task)
+        settlement = settle(round_, frozenset(exclusion.index for exclusion in opened.exclusions))
+        deliveries = tuple(self.deliver(round_, settlement, opened, task))
+        listed = DeliveryList(self.chain.chain_id, self.chain.market, number, deliveries, opened.exclusions)
+        self.post(round_, settlement, self.publish(listed))
+        return settlement
+
+    def open_models(self, round_: Round, task: OpenTask) -> Opened:
+        """Opens the model of everyone who revealed; one that fails any check is excluded with its reason."""
+        updates: dict[int, Tensor] = {}
+        exclusions: list[Exclusion] = []
+        for index, participant in enumerate(round_.participants):
+            if participant.reveal is None:
+                continue
+            try:
+                updates[index] = self._check(round_, participant, task)
+            except Rejected as refusal:
+                exclusions.append(Exclusion(index, refusal.reason, refusal.evidence))
+        return Opened(updates, tuple(exclusions))
+
+    def deliver(self, round_: Round, settlement: Settlement, opened: Opened, task: OpenTask) -> Iterable[Delivery]:
+        """Combines, seals and stores one personal model per buyer."""
+        for index, weights in row_weights(round_, settlement).items():
+            combined = personal_model(task.base, opened.updates, weights, device=self.device)
+            buyer, key = round_.participants[index], new_key()
+            envelope = self.envelope(round_.number, buyer.account)
+            with self._scratch() as folder:
+                write_weights(folder / "model", unflatten(combined, task.task.manifest))
+                # What travels is rounded to the tensors' dtypes: the fingerprint is the file's, not the sum's.
+                mark = task.read(folder / "model").fingerprint
+                digest = _digest(folder / "model")
+                seal_file(folder / "model", folder / "sealed", key, envelope, {"round": round_.number})
+                cid = self.store.put(folder / "sealed")
+            wrapped = wrap_key(key, buyer.encryption_key, envelope)
+            yield Delivery(index, buyer.account, cid, digest, mark, wrapped)
+
+    def publish(self, listed: DeliveryList) -> bytes:
+        """Stores the delivery list; returns its CID digest."""
+        with self._scratch() as folder:
+            (folder / "list").write_bytes(delivery_list_bytes(listed))
+            return self.store.put(folder / "list")
+
+    def post(self, round_: Round, settlement: Settlement, deliveries: bytes) -> Receipt:
+        """Sends the settlement, naming the reveals that it was computed from."""
+        excluded = encode_excluded(settlement.excluded, len(round_.participants))
+        rows = encode_rows(settlement.rows)
+        return self.chain.settle(round_.number, reveals_hash(round_), excluded, rows, deliveries)
+
+    def _check(self, round_: Round, participant: Participant, task: OpenTask) -> Tensor:
+        """The participant's update, or Rejected with the reason."""
+        reveal, seed = participant.reveal, round_.seed
+        assert reveal is not None and seed is not None  # both are public once a reveal is
+        envelope = self.envelope(round_.number, participant.account)
+        with self._scratch() as folder:
+            path = folder / "model"
+            try:
+                private = self.keys.private(round_.encryption_key)
+                key = unwrap_key(reveal.sealed_key, private, envelope)
+                card = self._open(round_.number, participant.account, reveal.model.cid, key, path, task)
+                model = task.read(path)
+            except NotForUs as error:
+                raise Rejected("names-another") from error
+            except (NotFound, TooLarge, DigestMismatch) as error:
+                raise Rejected("missing") from error
+            except BrokenSeal as error:
+                raise Rejected("wrong-key") from error
+            except OutOfRange as error:
+                raise Rejected("out-of-range", _digest(path)) from error
+            except MalformedUpdate as error:
+                raise Rejected("malformed", _digest(path)) from error
+        if model.root != reveal.model.root:
+            raise Rejected("root-mismatch", model.root)
+        if card.get("fingerprint") != model.fingerprint.hex():
+            raise Rejected("fingerprint-mismatch", model.fingerprint)
+        if (true := sketch(model.update, seed)) != reveal.sketch:
+            raise Rejected("sketch-mismatch", true)
+        return model.update
+
+
+class Rejected(Exception):
+    """A model that the round does not accept. `reason` is a key of `delivery.REASONS`."""
+
+    def __init__(self, reason: str, evidence: bytes = b"") -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.evidence = evidence
+
+
+def _digest(path: Path) -> bytes:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
