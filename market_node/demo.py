@@ -15,6 +15,7 @@ from eth_account.signers.local import LocalAccount
 from .aggregator import Aggregator
 from .audit import Audit, audit
 from .chain import Chain
+from .data import Owner
 from .deploy import deploy, mint
 from .devnet import Devnet
 from .history import History
@@ -60,6 +61,8 @@ class Player:
     """One participant and what it has learned so far."""
 
     actor: Actor
+    owner: Owner
+    """Its pictures."""
     training: OwnTraining
     node: Node
     alone: Weights
@@ -107,13 +110,14 @@ class Demo:
         self.store = BlockStore(folder / "store")
         say(f"market deployed at {self.deployment.market}")
 
-        trainings = scenario.trainings(scenario.owners())
+        owners = scenario.owners()
+        trainings = scenario.trainings(owners)
         self.base = weights_of(trainings[0].build_model())
         self.task = self._publish(folder)
         self.aggregator = Aggregator(folder / "aggregator", *self._join(operator, operator))
         self.players = [
-            self._player(actor, training, folder, operator, account)
-            for actor, training, account in zip(scenario.actors, trainings, accounts, strict=False)
+            self._player(actor, owner, training, folder, operator, account)
+            for actor, owner, training, account in zip(scenario.actors, owners, trainings, accounts, strict=False)
         ]
         # The auditor has an address to read from and nothing else: no keys, no store, no models.
         self.history = History(Chain(self.devnet.provider, self.deployment.market))
@@ -186,11 +190,17 @@ class Demo:
         return chain, self.store, EncryptionKeys([private])
 
     def _player(
-        self, actor: Actor, training: OwnTraining, folder: Path, operator: LocalAccount, account: LocalAccount
+        self,
+        actor: Actor,
+        owner: Owner,
+        training: OwnTraining,
+        folder: Path,
+        operator: LocalAccount,
+        account: LocalAccount,
     ) -> Player:
         node = Node(folder / actor.name, *self._join(operator, account))
         first = fine_tune(training, self.base, seed=0)
-        return Player(actor, training, node, alone=first, model=first)
+        return Player(actor, owner, training, node, alone=first, model=first)
 
     def _terms(self) -> Terms:
         scenario = self.scenario
@@ -269,7 +279,7 @@ def _measure(player: Player, weights: Weights) -> float:
     """Accuracy on the player's own test pictures, weighted with its own mix of labels, percent."""
     model = player.training.build_model()
     model.load_state_dict(weights)
-    return 100 * accuracy(model, player.training.shares.test, player.training.shares.label_mix)
+    return 100 * accuracy(model, player.owner.test, player.owner.label_mix)
 
 
 def temptation(round_: Round, actors: Sequence[Actor]) -> tuple[int, str]:
