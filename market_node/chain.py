@@ -4,7 +4,7 @@ Every write is simulated first, so that a refusal has its name (`Reverted`, `Wro
 signed, sent, waited for, and its receipt checked.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from functools import cached_property
 from typing import Any
@@ -269,15 +269,16 @@ class Chain:
             start = last + 1
         return sorted(events, key=lambda event: (event.block, event.log_index))
 
-    def _logs(self, start: int, end: int) -> Iterator[Event]:
+    def _logs(self, start: int, end: int) -> list[Event]:
         with self.endpoint.reached():
             logs = self.endpoint.web3.eth.get_logs(
                 {"address": list(self._own), "fromBlock": start, "toBlock": end}  # type: ignore[typeddict-item]
             )
         return self._events(logs)
 
-    def _events(self, logs: Sequence[Any]) -> Iterator[Event]:
-        return (read_log(log) for log in logs if checksum(log["address"]) in self._own)
+    def _events(self, logs: Sequence[Any]) -> list[Event]:
+        with self.endpoint.reached():  # they are the node's words
+            return [read_log(log) for log in logs if checksum(log["address"]) in self._own]
 
     # --- inside ---
 
@@ -304,13 +305,8 @@ class Chain:
             return self.endpoint.read(call)  # not every node calls on what is pending
 
     def _send(self, call: Call) -> Receipt:
-        receipt = self.endpoint.send(call, self._signer)
-        return Receipt(
-            "0x" + bytes(receipt["transactionHash"]).hex(),
-            int(receipt["blockNumber"]),
-            int(receipt["gasUsed"]),
-            tuple(self._events(receipt["logs"])),
-        )
+        mined = self.endpoint.send(call, self._signer)
+        return Receipt(mined.transaction, mined.block, mined.gas, tuple(self._events(mined.logs)))
 
     def _step(self, number: int, needed: Phase, call: Call) -> Receipt:
         try:

@@ -10,7 +10,7 @@ from web3.providers import BaseProvider
 
 from .contracts import Contract, checksum, creation
 from .endpoint import Endpoint
-from .errors import BadInput
+from .errors import BadInput, ChainError
 from .files import replacing
 
 MIN_PHASE = 60
@@ -88,5 +88,7 @@ def read_addresses(path: Path) -> Deployment:
 
 def _create(endpoint: Endpoint, signer: LocalAccount, name: str, *arguments: object) -> tuple[str, int]:
     """Address and block of a new contract."""
-    receipt = endpoint.send(creation(name, *arguments), signer)
-    return checksum(receipt["contractAddress"]), int(receipt["blockNumber"])
+    mined = endpoint.send(creation(name, *arguments), signer)
+    if mined.created is None:
+        raise ChainError(f"transaction {mined.transaction} created no contract")
+    return checksum(mined.created), mined.block

@@ -8,6 +8,7 @@ address beyond its host (the rest can be somebody's key).
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,23 +19,41 @@ from web3.exceptions import (
     BlockNotFound,
     ContractLogicError,
     TransactionNotFound,
-    Web3Exception,
     Web3RPCError,
 )
 from web3.middleware import ExtraDataToPOAMiddleware
 from web3.providers import BaseProvider
+from web3.types import RPCEndpoint
 
 from .contracts import Call, returned, reverted
-from .errors import ChainError, ConfigError, NotMined, Reverted, Unreachable
+from .errors import ChainError, ConfigError, NodeError, NotMined, Reverted, Unreachable
 
 GAS_CAP = 1 << 24
 """Gas that one transaction may use (EIP-7825)."""
+
+TIP = 10**9
+"""Priority fee where the node advises none, wei per gas."""
 
 REQUEST_SECONDS = 30
 """How long one request may take."""
 
 LOST_POLLS = 3
 """After so many requests for a receipt in a row that nobody answered, the endpoint is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mined:
+    """A transaction that is in a block."""
+
+    transaction: str
+    """Hash, 0x…."""
+    block: int
+    gas: int
+    """Used."""
+    succeeded: bool
+    logs: tuple[Mapping[str, Any], ...]
+    created: str | None
+    """Address of the contract that it created."""
 
 
 class Endpoint:
@@ -125,13 +144,13 @@ class Endpoint:
 
     # --- writes ---
 
-    def send(self, call: Call, signer: LocalAccount) -> Mapping[str, Any]:
+    def send(self, call: Call, signer: LocalAccount) -> Mined:
         """Sends a contract call or constructor and waits until it is mined.
 
         It is simulated first, so what would revert is not sent. Nonces are the node's, pending ones counted.
 
         Returns:
-            The receipt, whose status is 1.
+            The transaction, which succeeded.
 
         Raises:
             Reverted: the contract refuses; in the simulation (nothing was sent), or when it was mined.
@@ -144,7 +163,7 @@ class Endpoint:
             transaction: Any = {
                 "type": 2,
                 "chainId": self.chain_id(),
-                "nonce": self.web3.eth.get_transaction_count(signer.address, "pending"),
+                "nonce": int(self.web3.eth.get_transaction_count(signer.address, "pending")),
                 "to": call.to or "",
                 "data": call.calldata,
                 "value": 0,
@@ -158,25 +177,21 @@ class Endpoint:
                 self.web3.eth.send_raw_transaction(signed.raw_transaction)
         except Unreachable as error:
             raise Unreachable(f"{error}; transaction {sent} may have been sent") from error
-        receipt = self._wait(sent)
-        if receipt["status"] != 1:
-            raise self._reason(call, signer.address, receipt, gas)
-        return receipt
+        mined = self._wait(sent)
+        if not mined.succeeded:
+            raise self._reason(call, signer.address, mined, gas)
+        return mined
 
     def _estimate(self, call: Call, sender: str) -> int:
         """A gas limit with a quarter to spare, because others' transactions come first."""
-        estimate = None
-        for tag in ("pending", None):
-            try:
-                with self.reached():
-                    estimate = self.web3.eth.estimate_gas(_parameters(call, sender), tag)
-                break
-            except (Reverted, Unreachable):
-                raise
-            except ChainError:
-                if tag is None:
-                    raise  # not every node estimates on what is pending; every node does without a tag
-        assert estimate is not None
+        try:
+            with self.reached():
+                estimate = int(self.web3.eth.estimate_gas(_parameters(call, sender), "pending"))
+        except (Reverted, Unreachable):
+            raise
+        except ChainError:  # not every node estimates on what is pending
+            with self.reached():
+                estimate = int(self.web3.eth.estimate_gas(_parameters(call, sender)))
         if estimate > GAS_CAP:
             raise ChainError(f"the transaction needs {estimate} gas; one may use {GAS_CAP}")
         return min(GAS_CAP, estimate + estimate // 4)
@@ -186,19 +201,22 @@ class Endpoint:
         base = self.web3.eth.get_block("latest").get("baseFeePerGas")
         if base is None:
             raise ChainError(f"{self.name} serves a chain without EIP-1559 fees")
-        tip = int(self.web3.eth.max_priority_fee)
+        try:
+            tip = int(self.web3.manager.request_blocking(RPCEndpoint("eth_maxPriorityFeePerGas"), []), 16)
+        except Web3RPCError:  # not every node advises
+            tip = TIP
         return {"maxFeePerGas": 2 * int(base) + tip, "maxPriorityFeePerGas": tip}
 
-    def _wait(self, sent: str) -> Mapping[str, Any]:
-        """The receipt, once it is as deep as `confirmations` asks."""
+    def _wait(self, sent: str) -> Mined:
+        """The transaction, once it is as deep as `confirmations` asks."""
         end = time.monotonic() + self.timeout
         pause, lost = 0.02, 0
         while True:
             try:
                 # Asked for anew each time: a reorganisation may have moved it.
-                receipt = self._receipt(sent)
-                if receipt and (self.confirmations == 1 or self._depth(receipt) >= self.confirmations):
-                    return receipt
+                mined = self._mined(sent)
+                if mined and (self.confirmations == 1 or self.block() >= mined.block + self.confirmations - 1):
+                    return mined
                 lost = 0
             except Unreachable as error:
                 lost += 1
@@ -209,28 +227,31 @@ class Endpoint:
             time.sleep(pause)
             pause = min(2.0, pause * 1.5)
 
-    def _depth(self, receipt: Mapping[str, Any]) -> int:
-        return self.block() - int(receipt["blockNumber"]) + 1
-
-    def _receipt(self, sent: str) -> Mapping[str, Any] | None:
+    def _mined(self, sent: str) -> Mined | None:
         with self.reached():
             try:
-                return self.web3.eth.get_transaction_receipt(sent)  # type: ignore[arg-type]
+                receipt: Any = self.web3.eth.get_transaction_receipt(sent)  # type: ignore[arg-type]
             except TransactionNotFound:
                 return None
+            return Mined(
+                sent,
+                int(receipt["blockNumber"]),
+                int(receipt["gasUsed"]),
+                receipt["status"] == 1,
+                tuple(receipt["logs"]),
+                receipt.get("contractAddress"),
+            )
 
-    def _reason(self, call: Call, sender: str, receipt: Mapping[str, Any], gas: int) -> ChainError:
+    def _reason(self, call: Call, sender: str, mined: Mined, gas: int) -> ChainError:
         """Why a mined transaction failed: the call again, where it was mined and just before."""
-        number = receipt["blockNumber"]
-        for at in (number, number - 1):
+        for at in (mined.block, mined.block - 1):
             try:
                 self.read(call, at, sender)
             except Reverted as error:
                 return error
             except ChainError:
                 continue  # not every node keeps old states
-        where: dict[str, object] = {"transaction": "0x" + bytes(receipt["transactionHash"]).hex()}
-        return Reverted("OutOfGas" if receipt["gasUsed"] >= gas else "Unknown", where)
+        return Reverted("OutOfGas" if mined.gas >= gas else "Unknown", {"transaction": mined.transaction})
 
     # --- failures ---
 
@@ -239,6 +260,8 @@ class Endpoint:
         """Gives every failure inside its name."""
         try:
             yield
+        except NodeError:
+            raise
         except ContractLogicError as error:
             raise self._refusal(error) from error
         except requests.HTTPError as error:
@@ -248,7 +271,7 @@ class Endpoint:
             raise Unreachable(f"{self.name} does not answer ({type(error).__name__})") from error
         except Web3RPCError as error:
             raise ChainError(f"{self.name}: {_line(error)}") from error
-        except (Web3Exception, ValueError, TypeError, LookupError) as error:
+        except Exception as error:  # a node's nonsense fails anywhere between here and the wire
             raise Unreachable(f"{self.name} does not answer as a node does ({_line(error)})") from error
 
     def _refusal(self, error: ContractLogicError) -> ChainError:
