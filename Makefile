@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 SEED   ?= 0
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo test test-python test-solidity lint bench abi clean
+.PHONY: demo test test-python test-solidity lint bench abi mutants clean
 .DEFAULT_GOAL := test
 
 # The demo needs Python packages alone; Node.js, the compiler and the linters come with the rest.
@@ -48,6 +48,10 @@ abi: node_modules/.installed
 
 bench: node_modules/.installed
 	$(BIN)/python benchmarks/gas.py
+
+# Breaks the code on purpose and checks that the tests notice.
+mutants: node_modules/.installed
+	$(BIN)/python tests/mutants.py
 
 clean:
 	rm -rf $(VENV) node_modules artifacts cache build

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from .aggregate import personal_model
+from .aggregate import personal_models
 from .chain import Phase, Receipt
 from .codec import encode_excluded, encode_rows
 from .delivery import Delivery, DeliveryList, Exclusion, delivery_list_bytes
@@ -70,8 +70,8 @@ class Aggregator(Node):
 
     def deliver(self, round_: Round, settlement: Settlement, opened: Opened, task: OpenTask) -> Iterable[Delivery]:
         """Combines, seals and stores one personal model per buyer."""
-        for index, weights in row_weights(round_, settlement).items():
-            combined = personal_model(task.base, opened.updates, weights, device=self.device)
+        weights = row_weights(round_, settlement)
+        for index, combined in personal_models(task.base, opened.updates, weights, self.device):
             buyer, key = round_.participants[index], new_key()
             envelope = self.envelope(round_.number, buyer.account)
             with self._scratch() as folder:
