@@ -10,6 +10,7 @@ revert carries its bytes, as on every real node (`jsonrpc`). What the devnet pro
 * The same transactions at the same times give the same hashes and seeds; prevrandao counts blocks.
 """
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -36,6 +37,9 @@ from eth_tester import PyEVMBackend
 from eth_utils.exceptions import ValidationError
 from rlp.exceptions import RLPException  # type: ignore[import-untyped]
 from web3.providers.base import JSONBaseProvider
+
+# Importing py-evm allows 100,000 frames, and with them a nested JSON text overflows the C stack: a crash, no error.
+sys.setrecursionlimit(5_000)
 
 CHAIN_ID = 31337
 """What development chains call themselves."""
@@ -173,6 +177,8 @@ class Devnet:
         vm = self._chain.get_vm(header)
         try:
             transaction = vm.get_transaction_builder().decode(raw)
+            if transaction.chain_id != self.chain_id:
+                raise RpcError(f"signed for chain {transaction.chain_id}, not {self.chain_id}")
             _check_gas(transaction)
             _check_nonce(transaction.nonce, vm.state.get_nonce(transaction.sender))
             self._chain.header = header

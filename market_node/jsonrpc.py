@@ -206,11 +206,18 @@ METHODS: dict[str, Callable[..., Any]] = {
 }
 
 
+def _parsed(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        raise RpcError("not JSON", -32700) from None
+
+
 def answer(devnet: Devnet, body: bytes) -> bytes:
     """The answer to one request. Whatever the request, it is an answer."""
     reply: Json = {"jsonrpc": "2.0", "id": None}
     try:
-        request = json.loads(body)
+        request = _parsed(body)
         if not isinstance(request, dict):
             raise RpcError("one request at a time", -32600)
         reply["id"] = request.get("id")
@@ -223,8 +230,6 @@ def answer(devnet: Devnet, body: bytes) -> bytes:
         reply["error"] = {"code": error.code, "message": error.message}
         if error.data is not None:
             reply["error"]["data"] = as_hex(error.data)
-    except (ValueError, RecursionError):
-        reply["error"] = {"code": -32700, "message": "not JSON"}
     except Exception as error:  # a stranger's request must not end the server
         reply["error"] = {"code": -32603, "message": f"{type(error).__name__}: {error}"}
     return json.dumps(reply).encode()
