@@ -219,7 +219,7 @@ def decode_node(block: bytes, digest: bytes) -> list[Link]:
     """
     try:
         links = _decode_links(block)
-        canonical = encode_node(links) == block and all(link.codec in (RAW, DAG_PB) for link in links)
+        canonical = encode_node(links) == block
     except (IndexError, ValueError):
         canonical = False
     if not canonical:

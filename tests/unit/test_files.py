@@ -17,6 +17,18 @@ def test_the_name_appears_when_the_block_ends(tmp_path):
     assert (tmp_path / "letter").read_bytes() == b"dear ada"
 
 
+def test_the_bytes_are_on_the_disk_before_the_name_and_the_name_before_the_end(tmp_path, monkeypatch):
+    synced = []
+
+    def sync(path):
+        synced.append((path == tmp_path, (tmp_path / "letter").exists(), path.is_file() and path.read_bytes()))
+
+    monkeypatch.setattr("market_node.files.sync", sync)
+    with replacing(tmp_path / "letter") as file:
+        file.write(b"dear ada")
+    assert synced == [(False, False, b"dear ada"), (True, True, False)]
+
+
 def test_an_error_leaves_the_old_version_and_nothing_else(tmp_path):
     (tmp_path / "letter").write_bytes(b"old")
 

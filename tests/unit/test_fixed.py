@@ -60,11 +60,13 @@ def test_an_integer_becomes_the_nearest_weight_ties_to_even(fixed, bits, dtype):
 
 
 @pytest.mark.parametrize(("dtype", "kept"), [(torch.float16, 11), (torch.bfloat16, 8)])
-def test_sixteen_bits_are_rounded_once_and_not_by_way_of_float32(dtype, kept):
-    just_above_a_tie = (1 << 30) + (1 << (30 - kept)) + 1  # float32 loses the last bit and leaves a tie
-    up = from_fixed(torch.tensor([just_above_a_tie]), dtype, 26).item()
-    assert up == 2**4 + 2 ** (5 - kept)
-    assert torch.tensor(just_above_a_tie / 2**26, dtype=torch.float64).to(dtype).item() != up, "no trap is left here"
+@pytest.mark.parametrize(("halves", "beside", "rounded"), [(1, 1, 1), (3, -1, 1)], ids=["above a tie", "below a tie"])
+def test_sixteen_bits_are_rounded_once_and_not_by_way_of_float32(dtype, kept, halves, beside, rounded):
+    half = 1 << (30 - kept)
+    fixed = (1 << 30) + halves * half + beside  # float32 loses the last bit, and what is left is a tie
+    once = from_fixed(torch.tensor([fixed]), dtype, 26).item()
+    assert once == ((1 << 30) + rounded * 2 * half) / 2**26
+    assert torch.tensor(fixed / 2**26, dtype=torch.float64).to(dtype).item() != once, "no trap is left here"
 
 
 @pytest.mark.parametrize("dtype", list(DTYPES))

@@ -243,6 +243,22 @@ def test_an_edited_header_is_refused(change):
         opened(forge_header(sealed_bytes(b"weights"), change))
 
 
+def test_an_address_in_another_spelling_is_refused_before_the_file_is_opened():
+    edited = forge_header(sealed_bytes(b"weights"), lambda fields: fields.update(account=ADA.lower()))
+    with pytest.raises(BrokenSeal, match="canonical"):
+        read_header(io.BytesIO(edited))
+
+
+def test_an_endless_header_is_not_read():
+    class Endless(io.BytesIO):
+        def read(self, size=-1):
+            assert size <= HEADER_LIMIT
+            return super().read(size) or bytes(size)
+
+    with pytest.raises(BrokenSeal, match="not a sealed file"):
+        read_header(Endless(b"MNSEAL1\n" + bytes(64) + b"\xff\xff\xff\xff"))
+
+
 def test_a_header_edited_to_our_name_is_refused():
     theirs = sealed_bytes(b"weights", envelope=ELSEWHERE[3])
     with pytest.raises(BrokenSeal):

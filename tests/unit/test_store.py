@@ -264,6 +264,7 @@ FULL = bytes(CHUNK)
         lambda f: f.keep(DAG_PB, encode_node([f.leaf(FULL), f.leaf(b"x")]) + b"\0", 0),
         lambda f: f.keep(DAG_PB, encode_node([f.leaf(FULL), f.leaf(b"x")])[:-1], 0),
         lambda f: f.keep(DAG_PB, b"\x12\xff\xff\xff\xff\xff\xff\xff\xff\xff\x7f" + bytes(60), 0),
+        lambda f: f.leaf(FULL + b"x"),
         lambda f: f.node(),
         lambda f: f.node(f.leaf(b"x")),
         lambda f: f.node(f.leaf(FULL)),
@@ -316,6 +317,15 @@ def test_links_of_links_are_looked_up_once(store):
     for digest, block in forger.kept.items():
         (store.folder / digest.hex()).write_bytes(block)
     assert store.has(link.digest)
+
+
+def test_a_link_to_what_is_neither_leaf_nor_node_is_refused(store):
+    forger = Forger()
+    root = forger.node(forger.leaf(FULL), forger.keep(0x71, b"x", 1))
+    for digest, block in forger.kept.items():
+        (store.folder / digest.hex()).write_bytes(block)
+    with pytest.raises(StorageError, match="not a node"):
+        store.has(root.digest)
 
 
 def test_a_damaged_node_is_never_taken_for_another(small_tree, file):
