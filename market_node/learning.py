@@ -1,0 +1,324 @@
+"""Training, and what a node makes of the model it bought.
+
+Every function gives the same result for the same seed on one machine.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from itertools import islice, pairwise
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from .data import Examples, Owner
+from .errors import BadInput, ConfigError
+
+Weights = dict[str, Tensor]
+"""A model's weights by name, as `state_dict` has them."""
+
+TRUST = 200
+"""n₀: on so many samples of its own, an owner gives its model and one that it bought equal shares."""
+
+LEAST_RATED = 30
+"""Hold-out samples below which a node does not rate: two standard errors would say nothing."""
+
+LEAST_GUARDED = 200
+"""Training samples below which a hold-out costs more than it saves."""
+
+BETTER, NEITHER, WORSE = 100, 75, 0
+"""The ratings, hundredths."""
+
+
+# --- models ---
+
+
+def build(architecture: Mapping[str, Any], seed: int) -> nn.Sequential:
+    """A freshly initialised model: the task's base checkpoint, if `seed` is the task's.
+
+    Args:
+        architecture: `{"kind": "mlp", "input": [...], "hidden": [...], "classes": n}` or
+            `{"kind": "cnn", "input": [channels, height, width], "classes": n}`; the latter is
+            LeCun's small one: 6 and 16 filters of 5 × 5, each pooled by 2, then layers of 120 and 84.
+
+    Raises:
+        BadInput: another kind, a key missing or unknown, or a size that does not work.
+    """
+    kind = architecture.get("kind")
+    if kind not in _KINDS:
+        raise BadInput(f"no architecture {kind!r}; there are {' and '.join(_KINDS)}")
+    builder, keys = _KINDS[kind]
+    if set(architecture) != {"kind", *keys}:
+        raise BadInput(f"architecture {kind!r} has the keys {', '.join(keys)}, not {', '.join(architecture)}")
+    with _seeded(seed):
+        return builder(*(architecture[key] for key in keys))
+
+
+def _mlp(size: list[int], hidden: list[int], classes: int) -> nn.Sequential:
+    widths = [torch.Size(size).numel(), *hidden]
+    layers = [layer for i, o in pairwise(widths) for layer in (nn.Linear(i, o), nn.ReLU())]
+    return nn.Sequential(nn.Flatten(), *layers, nn.Linear(widths[-1], classes))
+
+
+def _cnn(size: list[int], classes: int) -> nn.Sequential:
+    channels, height, width = size
+    height, width = (((side - 4) // 2 - 4) // 2 for side in (height, width))
+    if min(height, width) < 1:
+        raise BadInput(f"architecture 'cnn' needs inputs of at least 16 x 16, not {size[1]} x {size[2]}")
+    return nn.Sequential(
+        *(nn.Conv2d(channels, 6, 5), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Conv2d(6, 16, 5), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Flatten(), nn.Linear(16 * height * width, 120), nn.ReLU()),
+        *(nn.Linear(120, 84), nn.ReLU(), nn.Linear(84, classes)),
+    )
+
+
+_KINDS: dict[str, tuple[Callable[..., nn.Sequential], tuple[str, ...]]] = {
+    "mlp": (_mlp, ("input", "hidden", "classes")),
+    "cnn": (_cnn, ("input", "classes")),
+}
+
+
+def weights_of(model: nn.Module) -> Weights:
+    """A copy of a model's weights."""
+    return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """Torch's initialisers know no generator but the global one: borrow it."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
+
+
+# --- training and measuring ---
+
+
+@dataclass(frozen=True, slots=True)
+class Practice:
+    """How an owner trains: stochastic gradient descent on the cross entropy."""
+
+    steps: int
+    """Between two rounds."""
+    batch: int = 32
+    """Samples per step, or all of them where there are fewer."""
+    rate: float = 0.05
+    momentum: float = 0.9
+    decay: float = 1e-5
+
+
+def train(model: nn.Module, examples: Examples, practice: Practice, seed: int) -> None:
+    """Trains a model in place: whole batches of one shuffled pass after the other."""
+    optimiser = torch.optim.SGD(
+        model.parameters(), practice.rate, momentum=practice.momentum, weight_decay=practice.decay
+    )
+    model.train()
+    for chosen in islice(_batches(len(examples), practice.batch, seed), practice.steps):
+        optimiser.zero_grad()
+        loss = cross_entropy(model(examples.inputs[chosen]), examples.labels[chosen])
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+
+
+def _batches(count: int, size: int, seed: int) -> Iterator[Tensor]:
+    size = min(size, count)
+    generator = torch.Generator().manual_seed(seed)
+    while True:
+        order = torch.randperm(count, generator=generator)
+        yield from order[: count - count % size].view(-1, size)
+
+
+@torch.no_grad()
+def losses(model: nn.Module, examples: Examples) -> Tensor:
+    """Cross entropy of each sample: `n`, float32."""
+    model.eval()
+    return cross_entropy(model(examples.inputs), examples.labels, reduction="none")
+
+
+@torch.no_grad()
+def accuracy(model: nn.Module, examples: Examples, label_mix: Tensor | None = None) -> float:
+    """Share of the samples that the model labels right.
+
+    Args:
+        label_mix: `classes`, the weight of each class: what an owner with this mix of labels would see. Without, every
+            sample counts the same. Classes that `examples` lacks do not count.
+    """
+    model.eval()
+    right = (model(examples.inputs).argmax(dim=1) == examples.labels).to(torch.float64)
+    if label_mix is None:
+        return float(right.mean())
+    counts = torch.bincount(examples.labels, minlength=len(label_mix))
+    weight = (label_mix.to(torch.float64) / counts)[examples.labels]
+    return float((weight * right).sum() / weight.sum())
+
+
+# --- what a buyer makes of its delivery ---
+
+
+def mix(own: Weights, delivered: Weights, sellers: int, samples: int, trust: int = TRUST) -> Weights:
+    """The mixture that a buyer trains on from: (1 − α) · own + α · delivered.
+
+    Args:
+        sellers: k, how many it bought from.
+        samples: N, its own training samples.
+        trust: n₀.
+    """
+    share = sellers * trust / (sellers * trust + samples)  # α = k·n₀ / (k·n₀ + N)
+    return {name: tensor.lerp(delivered[name].to(tensor.dtype), share) for name, tensor in own.items()}
+
+
+def rating(own: Tensor, new: Tensor) -> int | None:
+    """What a buyer says of its delivery: better or worse only by more than two standard errors.
+
+    Args:
+        own: loss of the buyer's own model on each hold-out sample.
+        new: loss of the mixture on the same samples, after the same fine-tuning.
+
+    Returns:
+        Hundredths; None where the hold-out is too small to tell.
+    """
+    if len(own) < LEAST_RATED:
+        return None
+    gain, error = _paired(own, new)
+    if gain > 2 * error:
+        return BETTER
+    return WORSE if gain < -2 * error else NEITHER
+
+
+def keeps_own(own: Tensor, new: Tensor, samples: int) -> bool:
+    """Whether a buyer with enough samples drops a mixture whose hold-out loss is worse by more than one standard error.
+
+    Args:
+        own, new: as for `rating`.
+        samples: the buyer's training samples.
+    """
+    if samples < LEAST_GUARDED or len(own) < LEAST_RATED:
+        return False
+    gain, error = _paired(own, new)
+    return gain < -error
+
+
+def _paired(own: Tensor, new: Tensor) -> tuple[float, float]:
+    """By how much the new losses are lower on average, and the standard error of that."""
+    if len(own) != len(new):
+        raise BadInput(f"paired losses are of the same samples, not of {len(own)} and {len(new)}")
+    gains = own.to(torch.float64) - new.to(torch.float64)
+    return float(gains.mean()), float(gains.std() / len(gains) ** 0.5)
+
+
+# --- an owner's own code ---
+
+
+class Shares(Protocol):
+    """What a node needs of an owner's samples."""
+
+    @property
+    def training(self) -> Examples: ...
+    @property
+    def holdout(self) -> Examples: ...
+
+
+@runtime_checkable
+class Training(Protocol):
+    """An owner's own learning code. A node finds it by its import path and calls nothing else."""
+
+    def build_model(self) -> nn.Module:
+        """A model of the task's architecture; the node sets its weights."""
+
+    def load_data(self) -> Shares:
+        """The owner's training and hold-out samples."""
+
+    def train(self, model: nn.Module, examples: Examples, seed: int) -> None:
+        """Trains a model in place for as long as the owner trains between two rounds."""
+
+    def evaluate(self, model: nn.Module, examples: Examples) -> Tensor:
+        """Loss of each sample: `n`."""
+
+
+def find_training(path: str) -> Training:
+    """The training named by an import path, `package.module:name`; a class or function there is called.
+
+    Raises:
+        ConfigError: no such name, or no training.
+    """
+    module, _, name = path.partition(":")
+    try:
+        found = getattr(import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigError(f"no training at {path!r}, which should be package.module:name ({error})") from error
+    training = found() if callable(found) else found
+    if not isinstance(training, Training):
+        raise ConfigError(f"{path!r} lacks one of build_model, load_data, train and evaluate")
+    return training
+
+
+@dataclass(frozen=True, slots=True)
+class OwnTraining:
+    """The `Training` of an owner whose samples are at hand."""
+
+    architecture: Mapping[str, Any]
+    shares: Owner
+    practice: Practice
+    base_seed: int
+    """Of the task's base checkpoint, the same for every owner."""
+    seed: int
+    """Of the owner's own shuffling."""
+
+    def build_model(self) -> nn.Module:
+        return build(self.architecture, self.base_seed)
+
+    def load_data(self) -> Owner:
+        return self.shares
+
+    def train(self, model: nn.Module, examples: Examples, seed: int) -> None:
+        # A golden-ratio step keeps (owner, round) pairs apart: no two owners shuffle alike.
+        train(model, examples, self.practice, (self.seed * 0x9E3779B97F4A7C15 + seed) % (1 << 63))
+
+    def evaluate(self, model: nn.Module, examples: Examples) -> Tensor:
+        return losses(model, examples)
+
+
+@dataclass(frozen=True, slots=True)
+class Adoption:
+    """What came of a delivery."""
+
+    weights: Weights
+    """What the owner uses from now on and offers in the next round."""
+    rating: int | None
+    """Hundredths; None where its hold-out is too small to tell."""
+    kept_own: bool
+    """Whether the guard dropped the mixture."""
+
+
+def fine_tune(training: Training, weights: Weights, seed: int) -> Weights:
+    """Weights trained on from `weights` on the owner's samples."""
+    return weights_of(_tuned(training, weights, seed))
+
+
+def adopt(training: Training, own: Weights, delivered: Weights, sellers: int, seed: int) -> Adoption:
+    """Mixes a delivery in, fine-tunes, rates and guards.
+
+    Args:
+        own: the weights that the buyer offered in the round.
+        delivered: its personal model.
+        sellers: how many it bought from.
+        seed: the one that `fine_tune` would get without a delivery, so that both arms see the same batches.
+    """
+    shares = training.load_data()
+    samples = len(shares.training)
+    kept = _tuned(training, own, seed)
+    mixed = _tuned(training, mix(own, delivered, sellers, samples), seed)
+    before, after = (training.evaluate(model, shares.holdout) for model in (kept, mixed))
+    keep = keeps_own(before, after, samples)
+    return Adoption(weights_of(kept if keep else mixed), rating(before, after), keep)
+
+
+def _tuned(training: Training, weights: Weights, seed: int) -> nn.Module:
+    model = training.build_model()
+    model.load_state_dict(weights)
+    training.train(model, training.load_data().training, seed)
+    return model
