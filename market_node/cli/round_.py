@@ -1,0 +1,156 @@
+"""`round open` and `settle`: what an aggregator does."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..errors import BadInput
+from .amounts import Money, clock, parse_duration, parse_fraction
+from .app import RoundNumber, command, group
+from .files import parse_digest
+from .session import Session
+
+if TYPE_CHECKING:
+    from ..records import Terms
+
+LONGEST_PHASE = 30 * 86_400
+"""Seconds."""
+
+round_ = group(
+    "round",
+    """Open rounds, as their aggregator.
+
+\b
+  $ market-node round open 5f0c…9a --commit 10m --challenge 10m
+  $ market-node round open 5f0c…9a --fee 0.5 --reveal-bond 20 --max-sellers 4
+""",
+)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Adds this file's commands."""
+    command(app, "settle", "Run a round")(settle)
+
+
+@command(round_, "open")
+def open_(
+    session: Session,
+    task: Annotated[str, typer.Argument(metavar="TASK", help="The task's digest or CID: see `task create`.")],
+    *,
+    commit: Annotated[str, typer.Option(metavar="TIME", help="For how long bids are taken, from now.")] = "1h",
+    draw: Annotated[str, typer.Option(metavar="TIME", help="For how long the seed can be drawn.")] = "1h",
+    reveal: Annotated[str, typer.Option(metavar="TIME", help="For how long bids can be revealed.")] = "1h",
+    settle: Annotated[str, typer.Option(metavar="TIME", help="In what time you settle, or lose the bond.")] = "1h",
+    challenge: Annotated[str, typer.Option(metavar="TIME", help="How long buyers and auditors have to look.")] = "1d",
+    refute: Annotated[str, typer.Option(metavar="TIME", help="How long a challenge can be refuted.")] = "1d",
+    fee: Annotated[str, typer.Option(metavar="TOKENS", help="What each participant pays you.")] = "1",
+    reveal_bond: Annotated[
+        str, typer.Option(metavar="TOKENS", help="What who does not reveal loses; 16 of them are the largest deposit.")
+    ] = "10",
+    bond: Annotated[
+        str | None,
+        typer.Option(metavar="TOKENS", help="What you lock.", show_default="16 reveal bonds, the least"),
+    ] = None,
+    max_samples: Annotated[
+        int,
+        typer.Option(metavar="N", min=1, help="What an account of full reputation is believed; a newcomer 1/32 of it."),
+    ] = 10_000,
+    floor: Annotated[str, typer.Option(metavar="0…1", help="Cosine of two updates that counts as none.")] = "0.1",
+    max_sellers: Annotated[
+        int, typer.Option(metavar="N", min=1, max=32, help="From how many sellers each can buy.")
+    ] = 2,
+    max_participants: Annotated[int, typer.Option(metavar="N", min=2, max=1024, help="How many can commit.")] = 128,
+) -> None:
+    """Open a round and lock its bond."""
+    from ..records import Terms
+    from ..terms import BOND_FACTOR
+
+    digest, money = parse_digest(task, "TASK"), session.money
+    if not session.store.has(digest):
+        raise BadInput(f"no store here has the task {digest.hex()}: make it with `market-node task create`")
+    commit_time = parse_duration(commit, "--commit")
+    bond_units = money.units(reveal_bond, "--reveal-bond")
+    terms = Terms(
+        task=digest,
+        fee=money.units(fee, "--fee"),
+        reveal_bond=bond_units,
+        bond=BOND_FACTOR * bond_units if bond is None else money.units(bond, "--bond"),
+        max_samples=max_samples,
+        similarity_floor=parse_fraction(floor, "--floor"),
+        max_sellers=max_sellers,
+        max_participants=max_participants,
+        commit_deadline=session.chain.now() + commit_time,
+        draw_time=parse_duration(draw, "--draw"),
+        reveal_time=parse_duration(reveal, "--reveal"),
+        settle_time=parse_duration(settle, "--settle"),
+        challenge_time=parse_duration(challenge, "--challenge"),
+        refute_time=parse_duration(refute, "--refute"),
+    )
+    _check(terms, commit_time, session.chain.min_phase(), money)
+    available = session.chain.available(session.signing.account)
+    if available < terms.bond:
+        raise BadInput(
+            f"the bond is {money.text(terms.bond)} and {money.text(available)} are available: fund the account first"
+        )
+    with session.screen.working("waiting for the block"):
+        session.publish_key()
+        _, number = session.signing.open_round(terms)
+    session.screen.say(f"round {number} is open: bids until {clock(terms.commit_deadline)}", style="bold")
+    session.screen.say(f"locked as bond: {money.text(terms.bond)}")
+    session.screen.result(
+        {
+            "round": number,
+            "aggregator": session.signing.account,
+            "commit_deadline": terms.commit_deadline,
+            "bond": str(terms.bond),
+        }
+    )
+
+
+def _check(terms: "Terms", commit_time: int, shortest: int, money: Money) -> None:
+    """Says in tokens and options what the contract would refuse."""
+    from ..records import ONE
+    from ..terms import BOND_FACTOR, MOST_PURCHASES
+
+    lengths = {
+        "--commit": commit_time,
+        "--draw": terms.draw_time,
+        "--reveal": terms.reveal_time,
+        "--settle": terms.settle_time,
+        "--challenge": terms.challenge_time,
+        "--refute": terms.refute_time,
+    }
+    for name, length in lengths.items():
+        if not shortest <= length <= LONGEST_PHASE:
+            raise BadInput(f"{name}: this market's phases take {shortest} s … 30 days, not {length} s")
+    if terms.reveal_bond == 0:
+        raise BadInput("--reveal-bond: must be above 0, or nobody has to reveal")
+    if terms.bond < BOND_FACTOR * terms.reveal_bond:
+        raise BadInput(f"--bond: must be at least 16 reveal bonds, {money.text(BOND_FACTOR * terms.reveal_bond)}")
+    if terms.similarity_floor >= ONE:
+        raise BadInput("--floor: must be below 1, or no two models are alike")
+    if terms.max_participants * terms.max_sellers > MOST_PURCHASES:
+        raise BadInput(f"--max-participants × --max-sellers must be {MOST_PURCHASES} at most: one transaction settles")
+
+
+def settle(session: Session, number: RoundNumber) -> None:
+    """Combine the models and post who buys what at which price.
+
+    Models that fail a check are excluded, with the reason in the delivery list.
+    """
+    with session.screen.working("combining models"):
+        settlement = session.aggregator.settle(number)
+    money = session.money
+    trades = [(buyer, purchase) for buyer, row in enumerate(settlement.rows) for purchase in row]
+    sold, excluded = len(trades), len(settlement.excluded)
+    session.screen.say(f"round {number} is settled: {sold} models sold, {excluded} excluded", style="bold")
+    if trades:
+        rows = [(buyer, each.seller, money.text(each.price)) for buyer, each in trades]
+        session.screen.table("", [">buyer", ">seller", ">price"], rows)
+    session.screen.result(
+        {
+            "round": number,
+            "excluded": sorted(settlement.excluded),
+            "purchases": [{"buyer": buyer, "seller": each.seller, "price": str(each.price)} for buyer, each in trades],
+        }
+    )
