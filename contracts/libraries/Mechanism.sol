@@ -179,32 +179,32 @@ library Mechanism {
         uint256 samples,
         Place[] memory places,
         uint256 i
-    ) internal pure returns (uint256) {
+    ) internal pure returns (uint256 price) {
         unchecked {
             Place memory seller = places[i];
             // The run without it: as the choice was up to its place, then as if it were not there.
             uint256 stop = run(value, samples, places, i + 1, seller.imported, seller.gained);
-            int256 price = -1;
-            for (uint256 p = stop + 1; p-- > 0;) {
-                if (p == i) continue;
+            // From the back, where the others' costs allow most. The places ahead of its own need no look: they allow less
+            // than its own cost, and the place behind it allows that.
+            for (uint256 p = stop; p > i; --p) {
                 Place memory place = places[p];
-                int256 before = costBefore(seller, place);
-                if (before <= price) break; // it only falls from here on: no earlier place bounds higher
-                int256 worth = int256(gain(value, samples, place.imported + seller.size) - place.gained);
-                int256 bound = worth < before ? worth : before; // min(G(X_p + s) - G(X_p), c_p * s / s_p)
+                uint256 before = costBefore(seller, place);
+                if (before <= price) break; // nor is any earlier one above
+                uint256 worth = gain(value, samples, place.imported + seller.size) - place.gained;
+                uint256 bound = worth < before ? worth : before; // min(G(X_p + s) - G(X_p), c_p * s / s_p)
                 if (bound > price) price = bound;
             }
-            // Not negative: where the run stopped, c_p > 0.
-            return uint256(price) < seller.most ? uint256(price) : seller.most;
+            if (price > seller.most) price = seller.most;
         }
     }
 
-    /// @notice The highest cost at which `seller` stands before `other`: c_p * s / s_p, or 1 less where a tie is lost.
-    function costBefore(Place memory seller, Place memory other) internal pure returns (int256) {
+    /// @notice The highest cost at which `seller` stands before one behind it: c_p * s / s_p, or 1 less where a tie
+    ///         is lost.
+    function costBefore(Place memory seller, Place memory other) internal pure returns (uint256 cost) {
         unchecked {
             uint256 product = other.cost * seller.size;
-            int256 cost = int256(product / other.size);
-            return other.seller < seller.seller && product % other.size == 0 ? cost - 1 : cost;
+            cost = product / other.size;
+            if (other.seller < seller.seller && product % other.size == 0) --cost;
         }
     }
 }
