@@ -1,8 +1,8 @@
 """Builds the packaged artifacts, `abi/*.json`: python -m market_node.compile [--check]
 
 py-solc-x runs the compiler that is there: its own, where it was installed (`solcx.install_solc`), else npm's behind
-`deploy/solc-shim`. Both get the input that Hardhat gives, to the letter, so that the bytecode is Hardhat's, metadata
-included.
+`deploy/solc-shim`. Both get the input that Hardhat gives when it builds these contracts alone, so that the bytecode is
+Hardhat's, metadata included. (When Hardhat compiles tests with them, its metadata covers the tests' remappings too.)
 """
 
 import argparse
@@ -12,7 +12,7 @@ import posixpath
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,21 +41,22 @@ ABI = Path(__file__).parent / "abi"
 _IMPORT = re.compile(r"""^\s*import\b[^;]*?["']([^"']+)["']\s*;""", re.MULTILINE)
 
 
-def artifacts(root: Path = ROOT) -> dict[str, str]:
+def artifacts(root: Path = ROOT, names: Iterable[str] = CONTRACTS) -> dict[str, str]:
     """The JSON of each artifact, by contract name.
 
     Raises:
         BadInput: there is no compiler, a source is missing, or one does not compile.
     """
-    compiled = _compile(standard_input(root), root)["contracts"]
+    names = list(names)
+    compiled = _compile(standard_input(root, names), root)["contracts"]
     common = {
         "compiler": VERSION,
         "settingsHash": _digest({**SETTINGS, "version": VERSION}),
         "sourcesHash": sources_hash(root),
     }
     texts = {}
-    for name, path in CONTRACTS.items():
-        contract = compiled[f"project/{path}"][name]
+    for name in names:
+        contract = compiled[f"project/{CONTRACTS[name]}"][name]
         artifact = {
             **common,
             "contractName": name,
@@ -71,13 +72,15 @@ def sources_hash(root: Path = ROOT) -> str:
     return _digest({name: _read(root, name) for name in _closure(root) if name.startswith("project/")})
 
 
-def standard_input(root: Path = ROOT) -> dict[str, Any]:
+def standard_input(root: Path = ROOT, names: Iterable[str] = CONTRACTS) -> dict[str, Any]:
     """The compiler's input, with Hardhat's names for sources: project/… and npm/package@version/…"""
-    names = _closure(root, packages=True)
-    packages = {name.split("/", 1)[1].rsplit("@", 1)[0] for name in names if name.startswith("npm/")}
+    sources = _closure(root, names, packages=True)
+    # Of all contracts, whichever are compiled: the metadata, and so the bytecode's last bytes, cover the remappings.
+    everything = _closure(root, packages=True)
+    packages = {name.split("/", 1)[1].rsplit("@", 1)[0] for name in everything if name.startswith("npm/")}
     return {
         "language": "Solidity",
-        "sources": {name: {"content": _read(root, name)} for name in names},
+        "sources": {name: {"content": _read(root, name)} for name in sources},
         "settings": {
             **SETTINGS,
             "remappings": sorted(f"project/:{package}/={_npm(root, package)}/" for package in packages),
@@ -86,10 +89,10 @@ def standard_input(root: Path = ROOT) -> dict[str, Any]:
     }
 
 
-def _closure(root: Path, *, packages: bool = False) -> list[str]:
+def _closure(root: Path, contracts: Iterable[str] = CONTRACTS, *, packages: bool = False) -> list[str]:
     """The names of the contracts' sources and of all that they import; packages' ones only where asked for."""
     names: set[str] = set()
-    open_ = [f"project/{path}" for path in CONTRACTS.values()]
+    open_ = [f"project/{CONTRACTS[contract]}" for contract in contracts]
     while open_:
         name = open_.pop()
         if name in names:
