@@ -3,6 +3,7 @@
 import os
 import secrets
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
@@ -15,8 +16,8 @@ from .files import replacing, sync
 Digest = bytes
 """sha2-256 digest of a file's root block, 32 bytes: all that the chain keeps of a CID."""
 
-_BATCH = 64
-"""Blocks that wait to be synced together: the disk then commits once for many."""
+_BATCH, _TOGETHER = 64, 8
+"""Blocks that wait to be synced, and how many of them at a time: a journal commits once for all that wait."""
 
 
 class Store(Protocol):
@@ -134,8 +135,8 @@ class _Batch:
             self.finish()
 
     def finish(self) -> None:
-        for unfinished in self.unfinished.values():
-            sync(unfinished)
+        with ThreadPoolExecutor(_TOGETHER) as pool:
+            list(pool.map(sync, self.unfinished.values()))
         for path, unfinished in self.unfinished.items():
             os.replace(unfinished, path)
         for folder in {path.parent for path in self.unfinished}:
