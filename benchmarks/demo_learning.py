@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 
 from market_node.aggregate import personal_model
-from market_node.demo import profit
 from market_node.fixed import update_of
 from market_node.learning import OwnTraining, Weights, accuracy, adopt, fine_tune, weights_of
 from market_node.records import LEAST_REPUTATION, ONE, Model, Participant, Reveal, Round, Settlement, Terms
@@ -218,6 +217,8 @@ def summary(result: Result) -> str:
 
 def lie(result: Result) -> str:
     """What misstating its cost brought each liar, all else equal, in all rounds."""
+    from market_node.demo import profit  # not above: it brings a chain along
+
     told = []
     for index, account in enumerate(result.accounts):
         actor = account.actor

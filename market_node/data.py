@@ -6,6 +6,7 @@ Nothing is downloaded: digits come with scikit-learn, Fashion-MNIST with a Debia
 import gzip
 import os
 import struct
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -135,7 +136,7 @@ def _fashion_mnist() -> Examples:
     labels = _read_idx(folder / "train-labels-idx1-ubyte.gz", dimensions=1)
     if len(inputs) != len(labels) or int(labels.max()) >= CLASSES:
         raise BadInput(f"the files in {folder} do not belong together; reinstall dataset-fashion-mnist")
-    return Examples(inputs.to(torch.float32).unsqueeze(1) / 255, labels.to(torch.int64))
+    return Examples(inputs.to(torch.float32).unsqueeze(1).div_(255), labels.to(torch.int64))
 
 
 def _shared(name: str) -> Path:
@@ -153,9 +154,9 @@ def _read_idx(path: Path, dimensions: int) -> Tensor:
     try:
         content = gzip.decompress(path.read_bytes())
         zeros, kind, stated, *shape = struct.unpack_from(f">HBB{dimensions}I", content)
-    except (OSError, EOFError, struct.error) as error:
+    except (OSError, EOFError, zlib.error, struct.error) as error:
         raise BadInput(f"{path} cannot be read ({error}); reinstall dataset-fashion-mnist") from error
-    values = np.frombuffer(content, np.uint8, offset=header)
+    values = np.frombuffer(content, np.uint8)[header:]
     if (zeros, kind, stated) != (0, _UNSIGNED_BYTES, dimensions) or values.size != np.prod(shape):
         raise BadInput(f"{path} is no idx file of {dimensions} dimensions; reinstall dataset-fashion-mnist")
     return torch.from_numpy(values.reshape(shape).copy())

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from itertools import islice, pairwise
+from math import inf
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -113,6 +114,8 @@ class Practice:
 
 def train(model: nn.Module, examples: Examples, practice: Practice, seed: int) -> None:
     """Trains a model in place: whole batches of one shuffled pass after the other."""
+    if len(examples) == 0:
+        raise BadInput("nothing to train on")
     optimiser = torch.optim.SGD(
         model.parameters(), practice.rate, momentum=practice.momentum, weight_decay=practice.decay
     )
@@ -190,12 +193,17 @@ def rating(own: Tensor, new: Tensor) -> int | None:
 
 
 def keeps_own(own: Tensor, new: Tensor, samples: int) -> bool:
-    """Whether a buyer with enough samples drops a mixture whose hold-out loss is worse by more than one standard error.
+    """Whether a buyer drops the mixture.
+
+    It does where it has enough samples and the hold-out loss is worse by more than one standard error; and always where
+    the mixture has diverged.
 
     Args:
         own, new: as for `rating`.
         samples: the buyer's training samples.
     """
+    if not new.isfinite().all():
+        return True
     if samples < LEAST_GUARDED or len(own) < LEAST_RATED:
         return False
     gain, error = _paired(own, new)
@@ -206,6 +214,10 @@ def _paired(own: Tensor, new: Tensor) -> tuple[float, float]:
     """By how much the new losses are lower on average, and the standard error of that."""
     if len(own) != len(new):
         raise BadInput(f"paired losses are of the same samples, not of {len(own)} and {len(new)}")
+    if not new.isfinite().all():
+        return -inf, 0.0  # NaN compares false with everything: a diverged model would pass for an even one
+    if not own.isfinite().all():
+        return inf, 0.0
     gains = own.to(torch.float64) - new.to(torch.float64)
     return float(gains.mean()), float(gains.std() / len(gains) ** 0.5)
 

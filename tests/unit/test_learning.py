@@ -1,0 +1,399 @@
+"""Training is repeatable, mixing follows its formula, and a rating says no more than a hold-out can tell."""
+
+from math import nan, sqrt
+from statistics import mean, stdev
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from market_node.data import CLASSES, Examples, Owner
+from market_node.errors import BadInput, ConfigError
+from market_node.learning import (
+    BETTER,
+    LEAST_GUARDED,
+    LEAST_RATED,
+    NEITHER,
+    WORSE,
+    OwnTraining,
+    Practice,
+    accuracy,
+    adopt,
+    build,
+    find_training,
+    fine_tune,
+    keeps_own,
+    losses,
+    mix,
+    rating,
+    train,
+    weights_of,
+)
+
+MLP = {"kind": "mlp", "input": [1, 4, 4], "hidden": [12], "classes": CLASSES}
+CNN = {"kind": "cnn", "input": [1, 28, 28], "classes": CLASSES}
+
+
+def patterns(count, seed):
+    """Pictures that can be learned: ten fixed patterns, blurred."""
+    generator = torch.Generator().manual_seed(seed)
+    shapes = torch.rand(CLASSES, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+    labels = torch.randint(CLASSES, (count,), generator=generator)
+    return Examples(shapes[labels] + 0.1 * torch.rand(count, 1, 4, 4, generator=generator), labels)
+
+
+def owner(training=100, holdout=40):
+    return Owner(patterns(training, 1), patterns(holdout, 2), patterns(50, 3), torch.full((CLASSES,), 0.1))
+
+
+def own_training(training=100, holdout=40, steps=30):
+    return OwnTraining(MLP, owner(training, holdout), Practice(steps, batch=20), base_seed=5, seed=6)
+
+
+def same(a, b):
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Models this small only wait for a second one."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+# --- models ---
+
+
+@pytest.mark.parametrize("architecture", [MLP, CNN], ids=["mlp", "cnn"])
+def test_a_seed_fixes_the_base_checkpoint(architecture):
+    base = weights_of(build(architecture, 1))
+    assert same(base, weights_of(build(architecture, 1)))
+    assert not same(base, weights_of(build(architecture, 2)))
+
+
+def test_building_leaves_the_global_generator_alone():
+    torch.manual_seed(0)
+    expected = torch.rand(3)
+    torch.manual_seed(0)
+    build(MLP, 1)
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_the_small_cnn_has_44426_weights():
+    assert sum(weight.numel() for weight in build(CNN, 0).parameters()) == 44_426
+
+
+def test_the_mlp_has_the_layers_it_was_asked_for():
+    assert [tuple(weight.shape) for weight in build(MLP, 0).parameters()] == [(12, 16), (12,), (10, 12), (10,)]
+
+
+@pytest.mark.parametrize(
+    ("architecture", "told"),
+    [
+        ({"kind": "transformer"}, "no architecture 'transformer'"),
+        ({}, "no architecture None"),
+        ({"kind": "mlp", "input": [4], "classes": 2}, "input, hidden, classes"),
+        ({**MLP, "dropout": 0.5}, "dropout"),
+        ({**CNN, "input": [1, 8, 8]}, "at least 16 x 16, not 8 x 8"),
+    ],
+)
+def test_an_architecture_that_cannot_be_built_is_refused(architecture, told):
+    with pytest.raises(BadInput, match=told):
+        build(architecture, 0)
+
+
+# --- training and measuring ---
+
+
+def trained(seed, steps=20, examples=None):
+    model = build(MLP, 0)
+    train(model, patterns(50, 0) if examples is None else examples, Practice(steps), seed)
+    return weights_of(model)
+
+
+def test_the_same_seed_trains_to_the_same_weights():
+    assert same(trained(3), trained(3))
+    assert not same(trained(3), trained(4))
+
+
+def test_training_reads_no_global_generator():
+    torch.manual_seed(1)
+    first = trained(3)
+    torch.manual_seed(2)
+    assert same(first, trained(3))
+
+
+def test_training_learns():
+    model = build(MLP, 0)
+    before = accuracy(model, patterns(200, 9))
+    train(model, patterns(100, 0), Practice(200), seed=0)
+    assert before < 0.3 < 0.95 < accuracy(model, patterns(200, 9))
+
+
+class Watched(nn.Module):
+    """Remembers which samples each step showed it; every input is its own number."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(1, 2))
+        self.shown = []
+
+    def forward(self, inputs):
+        self.shown.append(inputs.flatten().int().tolist())
+        return inputs @ self.weight
+
+
+@settings(max_examples=50, deadline=None)
+@given(count=st.integers(1, 40), batch=st.integers(1, 50), steps=st.integers(0, 12), seed=st.integers(0, 2**63 - 1))
+def test_a_pass_shows_no_sample_twice_and_every_step_a_whole_batch(count, batch, steps, seed):
+    model = Watched()
+    examples = Examples(torch.arange(count).float().reshape(-1, 1), torch.zeros(count, dtype=torch.int64))
+    train(model, examples, Practice(steps, batch=batch), seed)
+    assert [len(shown) for shown in model.shown] == [min(batch, count)] * steps
+    per_pass = max(1, count // batch)
+    for start in range(0, steps, per_pass):
+        shown = [number for step in model.shown[start : start + per_pass] for number in step]
+        assert len(shown) == len(set(shown))
+
+
+def test_there_is_nothing_to_learn_from_nothing():
+    with pytest.raises(BadInput, match="nothing to train on"):
+        trained(0, examples=patterns(0, 0))
+
+
+def test_losses_are_the_logarithms_of_the_chances_given_to_the_right_labels():
+    model, examples = build(MLP, 0), patterns(7, 0)
+    chances = model(examples.inputs).softmax(dim=1)
+    expected = [-chances[i, label].log().item() for i, label in enumerate(examples.labels.tolist())]
+    assert losses(model, examples).tolist() == pytest.approx(expected, rel=1e-5)
+
+
+class Fixed(nn.Module):
+    """Answers what its inputs say."""
+
+    def forward(self, inputs):
+        return nn.functional.one_hot(inputs.flatten().long(), CLASSES).float()
+
+
+answers = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=30)
+label_mixes = st.lists(st.integers(1, 9), min_size=CLASSES, max_size=CLASSES)
+
+
+def answered(pairs):
+    said, labels = zip(*pairs, strict=True)
+    return Examples(torch.tensor(said).reshape(-1, 1), torch.tensor(labels))
+
+
+@settings(deadline=None)
+@given(answers)
+def test_accuracy_is_the_share_of_right_answers(pairs):
+    assert accuracy(Fixed(), answered(pairs)) == pytest.approx(mean(said == label for said, label in pairs))
+
+
+@settings(deadline=None)
+@given(answers, label_mixes)
+def test_accuracy_under_a_mix_is_the_mean_of_the_classes_accuracies_weighted_by_it(pairs, weights):
+    total, met = 0.0, 0.0
+    for label in range(CLASSES):
+        right = [said == label for said, true in pairs if true == label]
+        if right:
+            total += weights[label] * mean(right)
+            met += weights[label]
+    label_mix = torch.tensor(weights) / sum(weights)
+    assert accuracy(Fixed(), answered(pairs), label_mix) == pytest.approx(total / met)
+
+
+# --- mixing ---
+
+
+@settings(deadline=None)
+@given(sellers=st.integers(1, 32), samples=st.integers(1, 10**6), trust=st.integers(1, 10**4))
+def test_a_mixture_is_as_the_formula_says(sellers, samples, trust):
+    own, delivered = {"w": torch.tensor([0.0, 3.0])}, {"w": torch.tensor([1.0, 1.0])}
+    alpha = sellers * trust / (sellers * trust + samples)
+    mixture = mix(own, delivered, sellers, samples, trust)["w"].tolist()
+    assert mixture == pytest.approx([alpha, (1 - alpha) * 3 + alpha], rel=1e-5)
+
+
+def test_with_200_samples_and_one_seller_both_models_count_alike():
+    assert mix({"w": torch.zeros(1)}, {"w": torch.ones(1)}, sellers=1, samples=200)["w"].item() == 0.5
+
+
+def test_mixing_keeps_the_dtype():
+    own = {"w": torch.zeros(2, dtype=torch.float16)}
+    assert mix(own, {"w": torch.ones(2)}, 1, 200)["w"].dtype == torch.float16
+
+
+# --- ratings and the guard ---
+
+paired_losses = st.lists(
+    st.tuples(st.floats(0, 8, width=32), st.floats(0, 8, width=32)), min_size=LEAST_RATED, max_size=60
+)
+
+
+def lead(pairs):
+    """Mean gain and its standard error, by the textbook."""
+    gains = [own - new for own, new in pairs]
+    return mean(gains), stdev(gains) / sqrt(len(gains))
+
+
+def columns(pairs):
+    own, new = zip(*pairs, strict=True)
+    return torch.tensor(own), torch.tensor(new)
+
+
+@settings(deadline=None)
+@given(paired_losses)
+def test_a_rating_takes_two_standard_errors(pairs):
+    gain, error = lead(pairs)
+    if abs(abs(gain) - 2 * error) < 1e-9:
+        return  # on the edge, the last bit decides
+    assert rating(*columns(pairs)) == (BETTER if gain > 2 * error else WORSE if gain < -2 * error else NEITHER)
+
+
+@settings(deadline=None)
+@given(paired_losses)
+def test_dropping_a_mixture_takes_one_standard_error(pairs):
+    gain, error = lead(pairs)
+    if abs(gain + error) > 1e-9:
+        assert keeps_own(*columns(pairs), samples=LEAST_GUARDED) == (gain < -error)
+
+
+@settings(deadline=None)
+@given(paired_losses)
+def test_what_is_better_one_way_is_worse_the_other_way(pairs):
+    own, new = columns(pairs)
+    opposite = {BETTER: WORSE, WORSE: BETTER, NEITHER: NEITHER}
+    assert rating(new, own) == opposite[rating(own, new)]
+
+
+def test_below_30_hold_out_samples_nobody_rates():
+    assert rating(torch.ones(29), torch.zeros(29)) is None
+    assert rating(torch.ones(30), torch.zeros(30)) == BETTER
+
+
+def test_equal_models_are_neither_better_nor_worse():
+    assert rating(torch.ones(30), torch.ones(30)) == NEITHER
+
+
+def test_below_200_samples_a_mixture_is_kept_however_it_looks():
+    own, new = torch.zeros(50), torch.ones(50)
+    assert not keeps_own(own, new, samples=199)
+    assert keeps_own(own, new, samples=200)
+
+
+@pytest.mark.parametrize("value", [nan, float("inf")])
+def test_a_diverged_mixture_is_worse_and_dropped_whoever_bought_it(value):
+    own, new = torch.ones(40), torch.full((40,), value)
+    assert rating(own, new) == WORSE
+    assert keeps_own(own, new, samples=10)
+    assert keeps_own(own[:5], new[:5], samples=10)
+
+
+def test_anything_is_better_than_a_diverged_model_of_ones_own():
+    assert rating(torch.full((40,), nan), torch.ones(40)) == BETTER
+
+
+def test_losses_of_different_samples_are_refused():
+    with pytest.raises(BadInput, match="40 and 39"):
+        rating(torch.ones(40), torch.ones(39))
+
+
+# --- adopting a delivery ---
+
+
+def model_of(training, seed=0):
+    return fine_tune(training, weights_of(training.build_model()), seed)
+
+
+def good_model():
+    """One that many more samples taught."""
+    return model_of(own_training(training=1000, steps=200))
+
+
+def bad_model():
+    """One that has forgotten everything, and learns slowly."""
+    return {name: torch.zeros_like(tensor) for name, tensor in good_model().items()}
+
+
+def test_a_delivery_equal_to_the_own_model_changes_nothing():
+    ada = own_training()
+    own = model_of(ada)
+    adoption = adopt(ada, own, own, sellers=1, seed=7)
+    assert adoption.rating == NEITHER
+    assert same(adoption.weights, fine_tune(ada, own, seed=7))
+
+
+def test_a_good_delivery_is_rated_better_and_lowers_the_loss():
+    ada = own_training(steps=10)
+    own = model_of(ada)
+    adoption = adopt(ada, own, good_model(), sellers=2, seed=7)
+    assert adoption.rating == BETTER
+    models = [ada.build_model(), ada.build_model()]
+    for model, weights in zip(models, (fine_tune(ada, own, seed=7), adoption.weights), strict=True):
+        model.load_state_dict(weights)
+    alone, after = (losses(model, ada.shares.test).mean() for model in models)
+    assert after < alone
+
+
+def test_an_owner_of_200_samples_drops_a_bad_delivery_and_goes_on_as_if_alone():
+    ada = own_training(training=200, steps=10)
+    own = model_of(ada)
+    adoption = adopt(ada, own, bad_model(), sellers=8, seed=7)
+    assert (adoption.kept_own, adoption.rating) == (True, WORSE)
+    assert same(adoption.weights, fine_tune(ada, own, seed=7))
+
+
+def test_an_owner_of_fewer_keeps_the_mixture_and_rates_it_all_the_same():
+    ada = own_training(training=199, steps=10)
+    adoption = adopt(ada, model_of(ada), bad_model(), sellers=8, seed=7)
+    assert (adoption.kept_own, adoption.rating) == (False, WORSE)
+
+
+def test_adopting_leaves_its_arguments_alone():
+    ada = own_training()
+    own, delivered = model_of(ada), good_model()
+    copies = [{name: tensor.clone() for name, tensor in weights.items()} for weights in (own, delivered)]
+    adopt(ada, own, delivered, sellers=1, seed=7)
+    assert same(own, copies[0])
+    assert same(delivered, copies[1])
+
+
+def test_owners_and_rounds_shuffle_each_in_their_own_way():
+    def first(owner_seed, round_):
+        training = OwnTraining(MLP, owner(), Practice(1, batch=5), base_seed=5, seed=owner_seed)
+        return model_of(training, seed=round_)
+
+    base = first(0, 1)
+    assert not same(base, first(1, 1))
+    assert not same(base, first(0, 2))
+    assert not same(first(1, 0), first(0, 1))
+
+
+# --- finding an owner's own code ---
+
+
+def test_a_training_is_found_by_its_path():
+    assert find_training(f"{__name__}:own_training").load_data().training.labels.shape == (100,)
+
+
+ready = own_training()
+
+
+def test_a_training_that_is_ready_is_found_too():
+    assert find_training(f"{__name__}:ready") is ready
+
+
+@pytest.mark.parametrize("path", ["", "nowhere:thing", "market_node.learning", "market_node.learning:Nothing", ":x"])
+def test_a_path_that_leads_nowhere_is_named(path):
+    with pytest.raises(ConfigError, match=r"package\.module:name"):
+        find_training(path)
+
+
+def test_what_cannot_train_is_refused():
+    with pytest.raises(ConfigError, match="lacks one of build_model"):
+        find_training("market_node.records:ONE")
