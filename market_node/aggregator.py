@@ -11,7 +11,7 @@ from .aggregate import personal_models
 from .chain import Phase, Receipt
 from .codec import encode_excluded, encode_rows
 from .delivery import Delivery, DeliveryList, Exclusion, delivery_list_bytes
-from .errors import BrokenSeal, DigestMismatch, MalformedUpdate, NotForUs, NotFound, OutOfRange, TooLarge
+from .errors import BadInput, BrokenSeal, DigestMismatch, MalformedUpdate, NotForUs, NotFound, OutOfRange, TooLarge
 from .models import OpenTask
 from .node import Node
 from .records import Participant, Round, Settlement, Terms
@@ -69,11 +69,15 @@ class Aggregator(Node):
         return Opened(updates, tuple(exclusions))
 
     def deliver(self, round_: Round, settlement: Settlement, opened: Opened, task: OpenTask) -> Iterable[Delivery]:
-        """Combines, seals and stores one personal model per buyer."""
+        """Combines, seals and stores one personal model per buyer that has a key which can be used."""
         weights = row_weights(round_, settlement)
         for index, combined in personal_models(task.base, opened.updates, weights, self.device):
             buyer, key = round_.participants[index], new_key()
             envelope = self.envelope(round_.number, buyer.account)
+            try:
+                wrapped = wrap_key(key, buyer.encryption_key, envelope)
+            except BadInput:  # any 32 bytes can be published as a key; one buyer's nonsense must not stop the round
+                continue
             with self._scratch() as folder:
                 write_weights(folder / "model", unflatten(combined, task.task.manifest))
                 # What travels is rounded to the tensors' dtypes: the fingerprint is the file's, not the sum's.
@@ -81,7 +85,6 @@ class Aggregator(Node):
                 digest = _digest(folder / "model")
                 seal_file(folder / "model", folder / "sealed", key, envelope, {"round": round_.number})
                 cid = self.store.put(folder / "sealed")
-            wrapped = wrap_key(key, buyer.encryption_key, envelope)
             yield Delivery(index, buyer.account, cid, digest, mark, wrapped)
 
     def publish(self, listed: DeliveryList) -> bytes:
@@ -110,7 +113,9 @@ class Aggregator(Node):
                 model = task.read(path)
             except NotForUs as error:
                 raise Rejected("names-another") from error
-            except (NotFound, TooLarge, DigestMismatch) as error:
+            except TooLarge as error:
+                raise Rejected("malformed") from error
+            except (NotFound, DigestMismatch) as error:
                 raise Rejected("missing") from error
             except BrokenSeal as error:
                 raise Rejected("wrong-key") from error

@@ -72,7 +72,8 @@ class Node:
             The account's index in the round.
 
         Raises:
-            BadInput: a bid, deposit or file that the terms do not allow, or one already committed.
+            BadInput: a bid or deposit that the terms do not allow, an aggregator whose key cannot be used, or
+                another bid already committed.
             WrongPhase: commits are closed.
         """
         round_ = self.round(number)
@@ -80,6 +81,9 @@ class Node:
         locked = choose_deposit(round_.terms, bid, self.chain.available(self.chain.account), deposit)
         model = self.task(round_).read(weights)
         key = new_key()
+        wrap_key(
+            key, round_.encryption_key, self.envelope(number)
+        )  # or nothing could be revealed, and the bond is lost
         public = {**(card or {}), "fingerprint": model.fingerprint.hex()}
         with self._scratch() as folder:
             seal_file(weights, folder / "sealed", key, self.envelope(number), public)
