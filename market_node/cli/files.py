@@ -5,7 +5,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-from ..codec import read_cid
 from ..errors import BadInput
 
 
@@ -15,6 +14,8 @@ def parse_digest(text: str, name: str) -> bytes:
     Raises:
         BadInput: it is neither.
     """
+    from ..codec import read_cid
+
     if re.fullmatch(r"(0x)?[0-9a-fA-F]{64}", text):
         return bytes.fromhex(text.removeprefix("0x"))
     try:

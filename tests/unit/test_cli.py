@@ -627,7 +627,7 @@ import sys
 from market_node.cli.app import run
 from market_node.cli.root import app
 run(app, ["--help"])
-print({"torch", "web3", "eth_account", "numpy"} & set(sys.modules))
+print({"torch", "web3", "eth_account", "eth_abi", "numpy"} & set(sys.modules))
 """
     shown = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert shown.stdout.splitlines()[-1] == "set()"
