@@ -4,6 +4,7 @@ import re
 
 import pytest
 import requests
+from eth_abi.abi import encode
 
 from market_node.chain import Chain, Phase, require_phase
 from market_node.contracts import Contract
@@ -313,6 +314,18 @@ def test_a_node_that_talks_nonsense_makes_no_traceback(actors, devnet, method, n
     except NodeError as error:
         said = str(error)
     assert "\n" not in said
+
+
+def test_a_node_cannot_make_its_client_fetch_an_address(actors, devnet, monkeypatch):
+    """EIP-3668 lets an answer name addresses to ask; to a market that is only a stranger's wish."""
+    followed = []
+    monkeypatch.setattr("web3.eth.eth.handle_offchain_lookup", lambda *wish, **_: followed.append(wish) or b"")
+    fields = ["address", "string[]", "bytes", "bytes4", "bytes"]
+    wish = encode(fields, [actors.deployment.market, ["https://example.org/"], b"", bytes(4), b""])
+    error = {"code": 3, "message": "execution reverted", "data": "0x556f1830" + wish.hex()}
+    with pytest.raises(NodeError):
+        through(Meddler(devnet, eth_call=lambda *_: {"jsonrpc": "2.0", "id": 1, "error": error}), actors)
+    assert followed == []
 
 
 def test_the_wrong_chain_is_named_beside_the_right_one(actors, devnet):
