@@ -107,7 +107,7 @@ def load_config(home: Path) -> Config:
 
 def write_config(config: Config) -> Path:
     """Writes `config.toml` into the config's home, but for what has its default. Returns its path."""
-    lines = ["# A node's settings; docs/configuration.md says what each means, and what is left out."]
+    lines = ["# A node's settings. What is left out has its default."]
     for each in fields(config):
         value = getattr(config, each.name)
         default = config.home / each.default if isinstance(each.default, Path) else each.default
