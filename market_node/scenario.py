@@ -9,14 +9,18 @@ import torch
 from .data import CLASSES, Owner, deal, load
 from .errors import BadInput
 from .learning import OwnTraining, Practice, Weights
-from .records import NOT_SELLING, Bid
+from .records import NOT_SELLING, ONE, Bid
 
 TOKEN = 10**18
 
 TRAINING, HOLDOUT = 130, 35
 """Pictures that an owner trains on, and that it keeps back."""
 
-_GROUPS = {"sees mostly 0, 1, 2": (0, 1, 2), "sees mostly 3, 4, 5": (3, 4, 5), "sees mostly 6, 7, 8": (6, 7, 8)}
+_GROUPS = {
+    "mostly classes 0, 1, 2": (0, 1, 2),
+    "mostly classes 3, 4, 5": (3, 4, 5),
+    "mostly classes 6, 7, 8": (6, 7, 8),
+}
 """Three groups of owners and the classes that each one mostly sees; class 9 is seen alike by all."""
 
 _MOSTLY = 5
@@ -74,12 +78,12 @@ class Scenario:
     rounds: int = 3
     fee: int = 1 * TOKEN
     reveal_bond: int = 10 * TOKEN
-    """A deposit is at most 16 of these: 160 tokens, which cover a value of 100, the fee and the bond itself."""
+    """A deposit is at most 16 of these, 160 tokens: enough for the highest value, 120, the fee and the bond itself."""
     bond: int = 200 * TOKEN
     max_samples: int = 4096
     """A newcomer, whose reputation is 1/32, is believed 128 samples: what an honest one here has, and no more."""
-    similarity_floor: int = 12_000
-    """A cosine of 0.183: almost six standard deviations of what a sketch of noise has with anything (1/32)."""
+    similarity_floor: int = ONE // 4
+    """Six standard deviations (0.040) of the cosine between noise and a model here; models of two groups have 0.3."""
     max_sellers: int = 3
     """As many as a group has beside the buyer, and one more."""
 
@@ -116,7 +120,7 @@ def demo_scenario(seed: int = 0, dataset: str = "digits") -> Scenario:
             _actor("coral", "free-rider: offers noise, claims 100,000 samples", first, value=100, cost=0,
                    claims=100_000, offers_noise=True),
             _actor("dune", "buys and sells", second, value=100, cost=2),
-            _actor("ember", "overstates its cost", second, value=90, cost=3, asks=6),
+            _actor("ember", "lies: asks twice its true cost", second, value=90, cost=3, asks=6),
             _actor("fjord", "only buys", second, value=120, cost=None),
             _actor("grove", "buys and sells", third, value=100, cost=4),
             _actor("heath", "buys and sells", third, value=110, cost=2),
