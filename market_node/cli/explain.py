@@ -87,7 +87,7 @@ def _overview(session: Session, round_: "Round", settlement: "Settlement", reaso
         rows.append(
             (
                 index,
-                each.account,
+                session.screen.account(each.account),
                 bought,
                 money.short(spent),
                 money.short(sold[index]),
@@ -126,11 +126,12 @@ def _account(session: Session, round_: "Round", settlement: "Settlement", index:
     if seen := verdicts(round_, settlement, index):
         screen.say("")
         posted = {purchase.seller: purchase.price for purchase in settlement.rows[index]}
-        columns = [">seller", ">similarity", ">samples", ">counting", ">worth alone", ">cost", ">price", "why"]
+        columns = [">seller", ">alike", ">samples", ">count", ">worth", ">cost", ">price", "why"]
         rows = [_verdict(session, each, posted) for each in seen]
         screen.table(f"what it buys, and why; amounts in {money.symbol}", columns, rows)
         screen.say("")
-        screen.say("price: the highest cost at which the seller would still have been chosen, all else equal")
+        screen.say("samples: what its claim is believed; count: how many of them count here, where models are as alike")
+        screen.say("worth: what it would bring alone; price: the highest cost at which it would still have been chosen")
 
 
 def _verdict(session: Session, seen: "Verdict", posted: dict[int, int]) -> tuple[object, ...]:
@@ -219,7 +220,7 @@ def _void(session: Session, round_: "Round", indices: Sequence[int]) -> list[dic
         [
             (
                 index,
-                round_.participants[index].account,
+                session.screen.account(round_.participants[index].account),
                 money.short(round_.participants[index].deposit),
                 money.short(due.credits[index]),
                 "" if round_.participants[index].reveal else "did not reveal",

@@ -133,13 +133,22 @@ def _check(terms: "Terms", commit_time: int, shortest: int, money: Money) -> Non
         raise BadInput(f"--max-participants × --max-sellers must be {MOST_PURCHASES} at most: one transaction settles")
 
 
-def settle(session: Session, number: RoundNumber) -> None:
+def settle(
+    session: Session,
+    number: RoundNumber,
+    *,
+    device: Annotated[
+        str, typer.Option(metavar="cpu|cuda", help="Where models are combined; the bytes are the same.")
+    ] = "cpu",
+) -> None:
     """Combine the models and post who buys what at which price.
 
     Models that fail a check are excluded, with the reason in the delivery list.
     """
     with session.screen.working("combining models"):
-        settlement = session.aggregator.settle(number)
+        aggregator = session.aggregator
+        aggregator.device = _device(device)
+        settlement = aggregator.settle(number)
     money = session.money
     trades = [(buyer, purchase) for buyer, row in enumerate(settlement.rows) for purchase in row]
     sold, excluded = len(trades), len(settlement.excluded)
@@ -154,3 +163,11 @@ def settle(session: Session, number: RoundNumber) -> None:
             "purchases": [{"buyer": buyer, "seller": each.seller, "price": str(each.price)} for buyer, each in trades],
         }
     )
+
+
+def _device(name: str) -> str:
+    import torch
+
+    if name != "cpu" and not (name == "cuda" and torch.cuda.is_available()):
+        raise BadInput(f"--device: torch has no {name!r} here; `cpu` gives the same bytes")
+    return name

@@ -6,13 +6,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.table import Table
 
 T = TypeVar("T")
 
 WIDTH = 200
 """Columns where nobody looks: a table in a pipe or a log is not cut to a window."""
+
+ROOMY = 120
+"""Columns of a window in which a table can have whole addresses."""
 
 
 class Screen:
@@ -35,13 +38,18 @@ class Screen:
         """One line for people that they should not miss, whatever they read."""
         self.progress.print(f"warning: {text}", style="yellow", markup=False, highlight=False, soft_wrap=True)
 
+    def account(self, address: str) -> str:
+        """An address for a table: whole where there is room, and to be told apart by its ends where there is not."""
+        return address if self.people.width >= ROOMY else f"{address[:6]}…{address[-4:]}"
+
     def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         """A table for people. A column whose name begins with ">" is set to the right."""
         self._title(title)
-        table = Table(box=None, pad_edge=False, padding=(0, 2))
+        table = Table(box=None, pad_edge=False, padding=(0, 1))
         for column in columns:
             right = column.startswith(">")
-            table.add_column(column.removeprefix(">"), justify="right" if right else "left", overflow="fold")
+            justify: JustifyMethod = "right" if right else "left"
+            table.add_column(column.removeprefix(">"), justify=justify, no_wrap=right, overflow="fold")
         for row in rows:
             table.add_row(*(_plain(cell) for cell in row))
         self.people.print(table, highlight=False)

@@ -156,7 +156,7 @@ def _round(session: Session, number: int) -> None:
         [
             (
                 index,
-                each.account,
+                session.screen.account(each.account),
                 money.short(each.deposit),
                 "yes" if each.reveal else "no",
                 _bought(round_, index),

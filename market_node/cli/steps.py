@@ -273,7 +273,7 @@ def _pay(session: Session, number: int, pay: "Callable[[int], list[Receipt]]") -
     session.screen.table(
         f"round {number}: everybody has what is theirs",
         [">participant", "account", ">credit"],
-        [(index, account, money.text(credit)) for index, account, credit in rows],
+        [(index, session.screen.account(account), money.text(credit)) for index, account, credit in rows],
     )
     session.screen.result(
         {

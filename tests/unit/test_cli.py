@@ -1,13 +1,17 @@
 """The command line: what it accepts, what it prints where, and that everything wrong is one line and costs nothing."""
 
+import io
 import json
-import os
 import re
+import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -18,6 +22,10 @@ from market_node.cli.app import FINDINGS, run
 from market_node.cli.root import app
 from market_node.errors import BadInput
 from market_node.records import NOT_SELLING, ONE
+
+if TYPE_CHECKING:
+    from market_node.deploy import Deployment
+    from market_node.devnet import Devnet
 
 TOKEN = 10**18
 PASSWORD = "correct horse"
@@ -97,46 +105,75 @@ class Run:
     err: str
 
     @property
-    def document(self) -> dict[str, object]:
+    def document(self) -> Any:
         """The one JSON document on standard output."""
+        assert self.code == 0, self.err
         return json.loads(self.out)
 
     @property
     def complaint(self) -> str:
         """The one line on standard error."""
+        assert self.code != 0
         assert self.err.count("\n") == 1, self.err
         assert self.err.startswith("error: ")
         assert self.out == ""
         return self.err
 
 
-MarketNode = Callable[..., Run]
+def market_node(*arguments: object) -> Run:
+    with redirect_stdout(io.StringIO()) as out, redirect_stderr(io.StringIO()) as err:
+        code = run(app, [str(each) for each in arguments])
+    return Run(code, out.getvalue(), err.getvalue())
 
 
-@pytest.fixture
-def market_node(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> MarketNode:
+@dataclass(frozen=True)
+class Node:
+    """The command line of one account."""
+
+    home: Path
+    password: Path
+
+    def __call__(self, command: str, *arguments: object) -> Run:
+        return market_node(*command.split(), *arguments, "--home", self.home, "--password-file", self.password)
+
+    def reconfigured(self, home: Path, pattern: str, replacement: str) -> "Node":
+        """The same account in another home, where one line of the configuration is another."""
+        shutil.copytree(self.home, home)
+        text, count = re.subn(pattern, replacement, (home / "config.toml").read_text(), flags=re.M)
+        assert count == 1
+        (home / "config.toml").write_text(text)
+        return replace(self, home=home)
+
+
+@pytest.fixture(autouse=True)
+def _no_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MARKET_NODE_HOME", raising=False)
     monkeypatch.delenv("MARKET_NODE_PASSWORD_FILE", raising=False)
 
-    def market_node(*arguments: object) -> Run:
-        capsys.readouterr()
-        code = run(app, [str(each) for each in arguments])
-        return Run(code, *capsys.readouterr())
-
-    return market_node
-
 
 @pytest.fixture(scope="module")
-def url(devnet) -> Iterator[str]:
+def url(devnet: "Devnet") -> Iterator[str]:
     from market_node.jsonrpc import serve
 
     with serve(devnet, port=0) as server:
         yield server.url
 
 
-@pytest.fixture
-def password(tmp_path: Path) -> Path:
-    return _password_file(tmp_path / "password", PASSWORD)
+@pytest.fixture(scope="module")
+def join(tmp_path_factory: pytest.TempPathFactory, url: str, deployment: "Deployment") -> Callable[[int], Node]:
+    """Makes a node with so many tokens in the market. All share one store."""
+    blocks = tmp_path_factory.mktemp("store") / "blocks"
+
+    def join(tokens: int) -> Node:
+        folder = tmp_path_factory.mktemp("node")
+        node = Node(folder / "home", _password_file(folder / "password", PASSWORD))
+        made = node("init", "--rpc", url, "--market", deployment.market, "--store", blocks, "--light-kdf")
+        assert made.code == 0, made.err
+        if tokens:
+            assert node("fund", tokens, "--mint").code == 0
+        return node
+
+    return join
 
 
 def _password_file(path: Path, password: str) -> Path:
@@ -145,66 +182,58 @@ def _password_file(path: Path, password: str) -> Path:
     return path
 
 
-@pytest.fixture
-def home(tmp_path: Path, market_node: MarketNode, url: str, deployment, password: Path) -> Path:
-    """A node with 100 tokens in the market."""
-    home = tmp_path / "home"
-    made = market_node(
-        "init", "--home", home, "--rpc", url, "--market", deployment.market, "--password-file", password, "--light-kdf"
-    )
-    assert made.code == 0, made.err
-    assert market_node("fund", 100, "--mint", "--home", home, "--password-file", password).code == 0
-    return home
+@pytest.fixture(scope="module")
+def node(join: Callable[[int], Node]) -> Node:
+    """A node that has opened a round, and has 100 tokens left."""
+    return join(164)
 
 
 @pytest.fixture
-def node(market_node: MarketNode, home: Path, password: Path) -> MarketNode:
-    """The command line of that node."""
-    return lambda command, *arguments: market_node(
-        *command.split(), *arguments, "--home", home, "--password-file", password
-    )
+def fresh(join: Callable[[int], Node]) -> Node:
+    """A node with 100 tokens that no other test uses."""
+    return join(100)
 
 
-@pytest.fixture
-def model(tmp_path: Path) -> Path:
-    return _model(tmp_path / "model.safetensors", 2.0)
-
-
-def _model(path: Path, weight: float) -> Path:
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a base checkpoint of 40 weights, three models that are alike, and a file that is none."""
     import torch
     from safetensors.torch import save_file
 
-    save_file({"w": torch.full((40,), weight)}, path)
-    return path
+    folder, draw = tmp_path_factory.mktemp("models"), torch.Generator().manual_seed(0)
+    common = torch.randn(40, generator=draw)
+    save_file({"w": torch.zeros(40)}, folder / "base")
+    for name in ("amber", "basil", "coral"):
+        save_file({"w": common + 0.3 * torch.randn(40, generator=draw)}, folder / name)
+    (folder / "pickle").write_bytes(b"pickle" * 100)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def task(node: Node, models: Path) -> str:
+    return str(node("task create", models / "base", "--name", "tiny", "--json").document["task"])
+
+
+PHASES = [each for name in ("draw", "reveal", "settle", "challenge", "refute") for each in (f"--{name}", "10m")]
+
+
+@pytest.fixture(scope="module")
+def open_round(node: Node, task: str) -> int:
+    """A round that takes commits for as long as the tests take. Its reveal bond is 4 tokens, its bond 64."""
+    opened = node("round open", task, "--reveal-bond", 4, "--fee", 1, "--commit", "30d", *PHASES, "--json")
+    return int(opened.document["round"])
 
 
 @pytest.fixture
-def task(node: MarketNode, tmp_path: Path) -> str:
-    """A task of 40 weights."""
-    made = node("task create", _model(tmp_path / "base.safetensors", 1.0), "--name", "tiny", "--json")
-    return str(made.document["task"])
-
-
-SHORT = [each for name in ("draw", "reveal", "settle", "challenge", "refute") for each in (f"--{name}", "10m")]
-
-
-@pytest.fixture
-def round_(node: MarketNode, task: str) -> int:
-    """A round that takes commits for another ten minutes; its reveal bond is 4 tokens."""
-    opened = node("round open", task, "--reveal-bond", 4, "--fee", 1, "--commit", "10m", *SHORT, "--json")
-    assert opened.code == 0, opened.err
-    return int(str(opened.document["round"]))
-
-
-@pytest.fixture
-def untouched(node: MarketNode, home: Path) -> Iterator[None]:
-    """Whatever the test does, it changes neither a file of the home nor the account's money."""
+def untouched(node: Node, open_round: int) -> Iterator[None]:
+    """Whatever the test does, it changes neither a file of the node's home nor its money."""
 
     def everything() -> tuple[object, ...]:
-        files = {path: path.read_bytes() for path in sorted(home.rglob("*")) if path.is_file()}
+        files = {path: path.read_bytes() for path in sorted(node.home.rglob("*")) if path.is_file()}
         status = node("status", "--json").document
         return files, status["available"], status["locked"], status["held"]
 
+    node("task check", node("status", open_round, "--json").document["task"])  # fetches the task: that is no change
     before = everything()
     yield
     assert everything() == before
@@ -213,53 +242,52 @@ def untouched(node: MarketNode, home: Path) -> Iterator[None]:
 # --- a home ---
 
 
-def test_init_makes_files_that_only_their_owner_reads(home: Path) -> None:
-    kept = [path for path in home.rglob("*") if path.is_file()]
+def test_init_makes_files_that_only_their_owner_reads(node: Node) -> None:
+    kept = [path for path in node.home.rglob("*") if path.is_file() and "tasks" not in path.parts]
     assert {path.name for path in kept} >= {"config.toml", "account.json", "encryption-1.json"}
     assert {path.stat().st_mode & 0o077 for path in kept} == {0}
 
 
-def test_init_keeps_the_password_and_the_key_out_of_every_file(home: Path) -> None:
+def test_init_keeps_the_password_and_the_key_out_of_every_file(fresh: Node) -> None:
     from market_node.keys import load_account
 
-    secret = load_account(home / "keys", PASSWORD).key.hex()
-    for path in home.rglob("*"):
+    secret = load_account(fresh.home / "keys", PASSWORD).key
+    for path in fresh.home.rglob("*"):
         if path.is_file():
-            text = path.read_text()
-            assert PASSWORD not in text
-            assert secret.removeprefix("0x") not in text
+            content = path.read_bytes()
+            assert PASSWORD.encode() not in content
+            assert secret not in content
+            assert secret.hex().removeprefix("0x").encode() not in content
 
 
-def test_no_command_takes_a_password_as_an_argument(market_node: MarketNode) -> None:
-    refused = market_node("init", "--password", "x")
-    assert refused.code == 2
-    assert "No such option: --password" in refused.complaint
+def test_no_command_takes_a_password_as_an_argument() -> None:
+    assert "No such option: --password" in market_node("init", "--password", "x").complaint
 
 
 @pytest.mark.usefixtures("untouched")
-def test_init_twice_changes_nothing(node: MarketNode, url: str) -> None:
+def test_init_twice_changes_nothing(node: Node, url: str) -> None:
     again = node("init", "--rpc", url)
     assert again.code == 2
     assert "is there already" in again.complaint
 
 
-def test_init_goes_on_where_it_was_interrupted(
-    market_node: MarketNode, tmp_path: Path, url: str, password: Path
-) -> None:
+def test_init_goes_on_where_it_was_interrupted(tmp_path: Path, url: str) -> None:
     from market_node.keys import create_account
 
     address = create_account(tmp_path / "home" / "keys", PASSWORD, cost=4096).address
-    made = market_node(
-        "init", "--home", tmp_path / "home", "--rpc", url, "--password-file", password, "--json", "--light-kdf"
-    )
-    assert made.document["account"] == address
+    node = Node(tmp_path / "home", _password_file(tmp_path / "password", PASSWORD))
+    assert node("init", "--rpc", url, "--json", "--light-kdf").document["account"] == address
     assert (tmp_path / "home" / "keys" / "encryption-1.json").exists()
 
 
+def test_init_gives_ether_on_a_development_chain(fresh: Node) -> None:
+    assert int(fresh("status", "--json").document["wei"]) > 99 * TOKEN
+
+
 def test_without_a_terminal_nobody_is_asked_for_a_password(
-    market_node: MarketNode, tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sys.stdin", open(os.devnull))  # noqa: SIM115
+    monkeypatch.setattr("sys.stdin", io.StringIO(PASSWORD))
     refused = market_node("init", "--home", tmp_path / "home", "--rpc", url)
     assert refused.code == 2
     assert "--password-file" in refused.complaint
@@ -267,95 +295,77 @@ def test_without_a_terminal_nobody_is_asked_for_a_password(
 
 
 def test_the_home_and_the_password_file_may_come_from_the_environment(
-    market_node: MarketNode, home: Path, password: Path, monkeypatch: pytest.MonkeyPatch
+    fresh: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("MARKET_NODE_HOME", str(home))
-    monkeypatch.setenv("MARKET_NODE_PASSWORD_FILE", str(password))
+    monkeypatch.setenv("MARKET_NODE_HOME", str(fresh.home))
+    monkeypatch.setenv("MARKET_NODE_PASSWORD_FILE", str(fresh.password))
     assert market_node("withdraw", "0.5", "--json").document["held"] == str(TOKEN // 2)
 
 
-def test_options_that_stand_everywhere_may_stand_before_the_command(market_node: MarketNode, home: Path) -> None:
-    assert market_node("--home", home, "--json", "status").document["available"] == str(100 * TOKEN)
+def test_options_that_stand_everywhere_may_stand_before_the_command(fresh: Node) -> None:
+    assert market_node("--home", fresh.home, "--json", "status").document["available"] == str(100 * TOKEN)
+
+
+def test_deploy_writes_the_market_into_the_configuration(node: Node, task: str, tmp_path: Path) -> None:
+    without = node.reconfigured(tmp_path / "home", r"^market = .*\n", "")
+    deployed = without("deploy", "--min-phase", "5m", "--json").document
+    assert without("status", "--json").document["market"] == deployed["market"]
+    assert "--draw: this market's phases take 300 s … 30 days" in without("round open", task, "--draw", "4m").complaint
 
 
 # --- what goes wrong ---
 
 
 @pytest.mark.usefixtures("untouched")
-def test_a_wrong_password(market_node: MarketNode, home: Path, tmp_path: Path) -> None:
-    wrong = _password_file(tmp_path / "wrong", "battery staple")
-    refused = market_node("withdraw", "--home", home, "--password-file", wrong)
+def test_a_wrong_password(node: Node, tmp_path: Path) -> None:
+    refused = replace(node, password=_password_file(tmp_path / "wrong", "battery staple"))("withdraw")
     assert refused.code == 2
     assert "does not open with this password" in refused.complaint
 
 
 @pytest.mark.usefixtures("untouched")
-def test_a_password_file_that_others_may_read(node: MarketNode, password: Path) -> None:
-    password.chmod(0o644)
-    assert "chmod 600" in node("withdraw").complaint
-    password.chmod(0o600)
+def test_a_password_file_that_others_may_read(node: Node, tmp_path: Path) -> None:
+    known = _password_file(tmp_path / "known", PASSWORD)
+    known.chmod(0o644)
+    assert "chmod 600" in replace(node, password=known)("withdraw").complaint
 
 
-def _reconfigure(home: Path, pattern: str, replacement: str) -> None:
-    path = home / "config.toml"
-    changed, count = re.subn(pattern, replacement, path.read_text(), flags=re.M)
-    assert count == 1
-    path.write_text(changed)
-
-
-def test_another_chain_than_the_configured_one(node: MarketNode, home: Path) -> None:
-    _reconfigure(home, r"^chain_id = .*", "chain_id = 1")
-    refused = node("status")
-    assert refused.code == 5
-    assert "serves chain 31337, not 1" in refused.complaint
-
-
-def test_an_address_without_a_market(node: MarketNode, home: Path) -> None:
-    _reconfigure(home, r"^market = .*", f'market = "0x{7:040x}"')
-    refused = node("status")
-    assert refused.code == 5
-    assert f"no contract stands at 0x{7:040x}" in refused.complaint
-
-
-def test_no_market_yet(node: MarketNode, home: Path) -> None:
-    _reconfigure(home, r"^market = .*\n", "")
-    refused = node("status")
-    assert refused.code == 2
-    assert "names no 'market'" in refused.complaint
-
-
-def test_a_missing_setting_is_named_with_its_file(node: MarketNode, home: Path) -> None:
-    _reconfigure(home, r"^chain_id = .*\n", "")
-    refused = node("status")
-    assert refused.code == 2
-    assert "'chain_id' is missing" in refused.complaint
-    assert "config.toml" in refused.complaint
-
-
-def test_a_node_that_does_not_answer(node: MarketNode, home: Path) -> None:
-    _reconfigure(home, r"^rpc = .*", 'rpc = "http://127.0.0.1:9"')
-    refused = node("status")
-    assert refused.code == 5
-    assert "does not answer" in refused.complaint
-
-
-def test_init_at_a_node_that_does_not_answer_leaves_nothing_behind(
-    market_node: MarketNode, tmp_path: Path, password: Path
+@pytest.mark.parametrize(
+    ("pattern", "replacement", "code", "complaint"),
+    [
+        (r"^chain_id = .*", "chain_id = 1", 5, "serves chain 31337, not 1"),
+        (r"^market = .*", f'market = "0x{7:040x}"', 5, f"no contract stands at 0x{7:040x}"),
+        (r"^market = .*\n", "", 2, "names no 'market'"),
+        (r"^chain_id = .*\n", "", 2, "config.toml: 'chain_id' is missing"),
+        (r"^chain_id", "chainid", 2, "config.toml: unknown key 'chainid'"),
+        (r"^rpc = .*", 'rpc = "http://127.0.0.1:9"', 5, "http://127.0.0.1:9 does not answer"),
+        (r"^rpc = .*", "rpc = ", 2, "is not TOML"),
+    ],
+)
+@pytest.mark.parametrize("command", ["status", "withdraw", "audit"])
+def test_a_configuration_that_cannot_be_used(
+    node: Node, tmp_path: Path, command: str, pattern: str, replacement: str, code: int, complaint: str
 ) -> None:
-    refused = market_node("init", "--home", tmp_path / "x", "--rpc", "http://127.0.0.1:9", "--password-file", password)
+    refused = node.reconfigured(tmp_path / "home", pattern, replacement)(command)
+    assert refused.code == code
+    assert complaint in refused.complaint
+
+
+def test_init_at_a_node_that_does_not_answer_leaves_nothing_behind(node: Node, tmp_path: Path) -> None:
+    refused = replace(node, home=tmp_path / "home")("init", "--rpc", "http://127.0.0.1:9")
     assert refused.code == 5
     assert "does not answer" in refused.complaint
-    assert not (tmp_path / "x").exists()
+    assert not (tmp_path / "home").exists()
 
 
-def test_a_home_that_is_none(market_node: MarketNode, tmp_path: Path) -> None:
+def test_a_home_that_is_none(tmp_path: Path) -> None:
     refused = market_node("status", "--home", tmp_path / "nowhere")
     assert refused.code == 2
     assert "make it with `market-node init`" in refused.complaint
 
 
 @pytest.mark.usefixtures("untouched")
-def test_more_than_there_is(node: MarketNode) -> None:
+def test_more_than_there_is(node: Node) -> None:
     assert "100 TEST are available, not 100.5 TEST" in node("withdraw", "100.5").complaint
     assert "holds 0 TEST, not 1 TEST" in node("fund", "1").complaint
     assert "has more decimals than TEST" in node("withdraw", "0.0000000000000000001").complaint
@@ -364,129 +374,129 @@ def test_more_than_there_is(node: MarketNode) -> None:
 BID = ("--value", 10, "--cost", 1, "--samples", 100)
 
 
-def test_a_step_in_the_wrong_phase_says_which_phase_it_is_and_when_the_right_one_starts(
-    node: MarketNode, round_: int, request: pytest.FixtureRequest
-) -> None:
-    request.getfixturevalue("untouched")
-    for step, phase in {"draw": "Draw", "reveal": "Reveal", "settle": "Settle", "payout": "Payout"}.items():
-        refused = node(step, round_)
-        assert refused.code == 3
-        assert f"round {round_} is in Commit until" in refused.complaint
-        assert f"{phase} starts" in refused.complaint
-    assert re.search(r"Draw starts \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC \(in \d+ min\)", node("draw", round_).complaint)
-
-
+@pytest.mark.usefixtures("untouched")
 @pytest.mark.parametrize(
-    ("deposit", "complaint"),
+    ("step", "phase"),
+    {
+        "draw": "Draw",
+        "reveal": "Reveal",
+        "settle": "Settle",
+        "rate": "Challenge",
+        "payout": "Payout",
+        "refund": "Void",
+    }.items(),
+)
+def test_a_step_in_the_wrong_phase_says_which_phase_it_is_and_when_the_right_one_starts(
+    node: Node, open_round: int, step: str, phase: str
+) -> None:
+    refused = node(step, open_round, *([100] if step == "rate" else []))
+    assert refused.code == 3
+    assert f"round {open_round} is in Commit until" in refused.complaint
+    assert f"{phase} starts" in refused.complaint
+
+
+def test_the_time_of_the_next_phase_is_told_where_it_is_known(node: Node, open_round: int) -> None:
+    told = node("draw", open_round).complaint
+    assert re.search(r"Draw starts \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC \(in \d+ days\)", told)
+
+
+@pytest.mark.usefixtures("untouched")
+@pytest.mark.parametrize(
+    ("options", "complaint"),
     [
         (
-            "14.9",
-            "--deposit: 14.9 TEST is too small; this bid in this round needs 15.000000000000000002 TEST … 64 TEST",
+            (*BID, "--deposit", "14.9"),
+            "14.9 TEST is too small; this bid in this round needs 15.000000000000000002 TEST",
         ),
-        ("64.1", "--deposit: 64.1 TEST is too large"),
-        ("0", "too small"),
-        ("-1", "is not an amount"),
+        ((*BID, "--deposit", "64.1"), "64.1 TEST is too large; this bid in this round needs"),
+        ((*BID, "--deposit", "-1"), "'-1' is not an amount"),
+        (("--value", 60, "--samples", 1), "cover at most 58.999999999999999998 TEST, not 60 TEST"),
+        (("--samples", 1), "neither buys nor sells"),
+        (("--value", "0.000000000000000001", "--samples", 1), "value"),
+        ((*BID, "--min-reputation", "2"), "'2' is not a share"),
+        ((*BID, "--card", "nowhere.json"), "cannot read nowhere.json as JSON"),
     ],
 )
-def test_a_deposit_outside_what_the_terms_allow(
-    node: MarketNode, round_: int, model: Path, deposit: str, complaint: str, request: pytest.FixtureRequest
+def test_a_bid_that_the_terms_do_not_allow(
+    node: Node, open_round: int, models: Path, options: tuple[object, ...], complaint: str
 ) -> None:
-    request.getfixturevalue("untouched")
-    refused = node("commit", round_, model, *BID, "--deposit", deposit)
+    refused = node("commit", open_round, models / "amber", *options)
     assert refused.code == 2
     assert complaint in refused.complaint
 
 
-def test_a_value_that_no_deposit_of_the_round_covers(
-    node: MarketNode, round_: int, model: Path, request: pytest.FixtureRequest
-) -> None:
-    request.getfixturevalue("untouched")
-    refused = node("commit", round_, model, "--value", 60, "--samples", 1)
-    assert "cover at most 58.999999999999999998 TEST, not 60 TEST" in refused.complaint
-
-
-def test_a_deposit_larger_than_the_balance(
-    node: MarketNode, round_: int, model: Path, request: pytest.FixtureRequest
-) -> None:
-    node("withdraw", 25)
-    request.getfixturevalue("untouched")
-    refused = node("commit", round_, model, *BID, "--deposit", 20)  # 100 - 25 - a bond of 64 are left
+def test_a_deposit_larger_than_the_balance(fresh: Node, open_round: int, models: Path) -> None:
+    fresh("withdraw", 89)
+    refused = fresh("commit", open_round, models / "amber", *BID, "--deposit", 20)
     assert "the deposit is 20 TEST and 11 TEST are available" in refused.complaint
+    assert fresh("status", "--json").document["available"] == str(11 * TOKEN)
 
 
-def test_a_bid_that_neither_buys_nor_sells(
-    node: MarketNode, round_: int, model: Path, request: pytest.FixtureRequest
-) -> None:
-    request.getfixturevalue("untouched")
-    assert "neither buys nor sells" in node("commit", round_, model, "--samples", 1).complaint
-
-
-@pytest.mark.parametrize("command", ["commit", "commit --dry-run"])
-def test_a_model_that_does_not_fit_the_task(
-    node: MarketNode, round_: int, tmp_path: Path, command: str, request: pytest.FixtureRequest
-) -> None:
-    node("task check", node("status", round_, "--json").document["task"])  # the task is fetched
-    request.getfixturevalue("untouched")
-    (tmp_path / "bad").write_bytes(b"pickle" * 100)
-    name, *options = command.split()
-    refused = node(name, round_, tmp_path / "bad", *BID, *options)
+@pytest.mark.usefixtures("untouched")
+@pytest.mark.parametrize("options", [(), ("--dry-run",)])
+def test_a_model_that_does_not_fit_the_task(node: Node, open_round: int, models: Path, options: tuple[str]) -> None:
+    refused = node("commit", open_round, models / "pickle", *BID, *options)
     assert refused.code == 6
-    assert "safetensors" in refused.complaint
+    assert "not a safetensors file" in refused.complaint
 
 
-def test_a_model_that_is_not_there(node: MarketNode, round_: int, tmp_path: Path) -> None:
-    refused = node("commit", round_, tmp_path / "nothing", *BID)
-    assert refused.code == 2
-    assert "does not exist" in refused.complaint
+@pytest.mark.usefixtures("untouched")
+def test_files_that_are_not_there(node: Node, open_round: int, models: Path) -> None:
+    for refused in (
+        node("commit", open_round, models / "nothing", *BID),
+        node("task create", models / "nothing", "--name", "x"),
+        node("task check", "nothing"),
+    ):
+        assert refused.code == 2
+        assert "nothing" in refused.complaint
 
 
-def test_a_file_that_cannot_be_written(node: MarketNode, tmp_path: Path) -> None:
-    refused = node("task create", _model(tmp_path / "base", 1.0), "--name", "x", "--out", tmp_path / "no" / "spec.json")
+def test_a_file_that_cannot_be_written(node: Node, models: Path) -> None:
+    refused = node("task create", models / "base", "--name", "tiny", "--out", models / "no" / "spec.json")
     assert refused.code == 4
     assert "spec.json: No such file or directory" in refused.complaint
 
 
-def test_a_round_that_is_none(node: MarketNode) -> None:
-    refused = node("draw", 10**6)
-    assert refused.code == 5
-    assert "there is no such round" in refused.complaint
+def test_a_round_that_is_none(node: Node) -> None:
+    for command in ("draw", "payout", "explain", "status"):
+        assert "there is no" in node(command, 10**6).complaint
 
 
-def test_terms_that_the_market_does_not_allow(node: MarketNode, task: str, request: pytest.FixtureRequest) -> None:
-    request.getfixturevalue("untouched")
-    for options, complaint in {
-        ("--commit", "5s"): "--commit: this market's phases take 60 s … 30 days, not 5 s",
-        ("--refute", "31d"): "--refute: this market's phases take",
-        ("--bond", "1"): "--bond: must be at least 16 reveal bonds, 160 TEST",
-        ("--reveal-bond", "0"): "--reveal-bond: must be above 0",
-        ("--floor", "1"): "--floor: must be below 1",
-        ("--max-sellers", "32", "--max-participants", "1024"): "8192 at most",
-        (): "the bond is 160 TEST and 100 TEST are available",
-    }.items():
-        refused = node("round open", task, *options)
-        assert refused.code == 2
-        assert complaint in refused.complaint
+@pytest.mark.usefixtures("untouched")
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (("--commit", "5s"), "--commit: this market's phases take 60 s … 30 days, not 5 s"),
+        (("--refute", "31d"), "--refute: this market's phases take"),
+        (("--bond", "1"), "--bond: must be at least 16 reveal bonds, 160 TEST"),
+        (("--reveal-bond", "0"), "--reveal-bond: must be above 0"),
+        (("--floor", "1"), "--floor: must be below 1"),
+        (("--max-sellers", "32", "--max-participants", "1024"), "8192 at most"),
+        ((), "the bond is 160 TEST and 100 TEST are available"),
+    ],
+)
+def test_terms_that_the_market_does_not_allow(node: Node, task: str, options: tuple[str, ...], complaint: str) -> None:
+    refused = node("round open", task, *options)
+    assert refused.code == 2
+    assert complaint in refused.complaint
 
 
-def test_a_task_that_no_store_has(node: MarketNode) -> None:
+def test_a_task_that_no_store_has(node: Node) -> None:
     assert "no store here has the task" in node("round open", "00" * 32).complaint
     assert "no digest of 64 hex digits and no CID" in node("round open", "digits").complaint
 
 
-@pytest.mark.parametrize(
-    "arguments", [["drow", "1"], ["draw"], ["draw", "one"], ["draw", "1", "--nope"], ["rate", "1", "101"]]
-)
-def test_a_command_line_that_is_none(market_node: MarketNode, arguments: list[str]) -> None:
-    refused = market_node(*arguments)
+@pytest.mark.parametrize("arguments", ["drow 1", "draw", "draw one", "draw 0", "draw 1 --nope", "rate 1 101"])
+def test_a_command_line_that_is_none(arguments: str) -> None:
+    refused = market_node(*arguments.split())
     assert refused.code == 2
     assert refused.complaint
 
 
-def test_a_bug_is_one_line_and_shows_its_place_on_request(node: MarketNode, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bug_is_one_line_and_shows_its_place_on_request(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> None:
         raise RuntimeError("a bug\nin two lines")
 
-    monkeypatch.setattr("market_node.chain.Chain.round_count", broken)
     monkeypatch.setattr("market_node.history.History.refresh", broken)
     refused = node("status")
     assert refused.code == 1
@@ -494,9 +504,7 @@ def test_a_bug_is_one_line_and_shows_its_place_on_request(node: MarketNode, monk
     assert "Traceback" in node("status", "--debug").err
 
 
-def test_a_stranger_s_words_do_not_reach_the_terminal_as_commands(
-    node: MarketNode, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_stranger_s_words_do_not_reach_the_terminal_as_commands(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     def rude(*_: object) -> None:
         raise BadInput("\x1b[2Jcleared\r\nyour screen\x07")
 
@@ -507,12 +515,9 @@ def test_a_stranger_s_words_do_not_reach_the_terminal_as_commands(
 # --- what goes right ---
 
 
-def test_a_dry_run_says_what_is_at_stake_and_changes_nothing(
-    node: MarketNode, round_: int, model: Path, request: pytest.FixtureRequest
-) -> None:
-    node("commit", round_, model, *BID, "--dry-run", "--deposit", 20)  # fetches the task
-    request.getfixturevalue("untouched")
-    shown = node("commit", round_, model, *BID, "--dry-run", "--deposit", 20, "--json")
+@pytest.mark.usefixtures("untouched")
+def test_a_dry_run_says_what_is_at_stake_and_changes_nothing(node: Node, open_round: int, models: Path) -> None:
+    shown = node("commit", open_round, models / "amber", *BID, "--dry-run", "--deposit", 20, "--json")
     stake = shown.document
     assert stake["index"] is None
     assert stake["deposit"] == stake["lost_at_most"] == str(20 * TOKEN)
@@ -522,82 +527,203 @@ def test_a_dry_run_says_what_is_at_stake_and_changes_nothing(
     assert "20 TEST" in shown.err
 
 
-def test_a_dry_run_needs_no_password(market_node: MarketNode, home: Path, round_: int, model: Path) -> None:
-    assert market_node("commit", round_, model, *BID, "--dry-run", "--home", home).code == 0
+def test_a_dry_run_needs_no_password(node: Node, open_round: int, models: Path) -> None:
+    dry = market_node("commit", open_round, models / "amber", *BID, "--dry-run", "--home", node.home)
+    assert dry.code == 0, dry.err
 
 
-def test_a_commit_locks_what_its_dry_run_says(node: MarketNode, round_: int, model: Path) -> None:
-    said = node("commit", round_, model, *BID, "--dry-run", "--json").document
-    done = node("commit", round_, model, *BID, "--json").document
-    assert done == {**said, "dry_run": False, "index": 0}
-    status = node("status", "--json").document
-    assert status["locked"] == str(int(str(said["deposit"])) + 64 * TOKEN)  # and the bond of the round
-    again = node("commit", round_, model, *BID)
+def test_a_commit_locks_what_its_dry_run_says_and_happens_once(fresh: Node, open_round: int, models: Path) -> None:
+    command = ("commit", open_round, models / "amber", *BID)
+    said = fresh(*command, "--dry-run", "--json").document
+    done = fresh(*command, "--json").document
+    assert done == {**said, "dry_run": False, "index": done["index"]}
+    before = fresh("status", "--json").document
+    assert before["locked"] == said["deposit"]
+    again = fresh(*command)
     assert again.code == 2
-    assert f"has committed to round {round_} already" in again.complaint
+    assert f"has committed to round {open_round} already" in again.complaint
+    assert fresh("status", "--json").document == before
 
 
-def test_json_is_one_document_and_people_read_standard_error(node: MarketNode, round_: int) -> None:
-    for command in ("status", f"status {round_}", "audit", "withdraw 1"):
-        shown = node(command, "--json")
-        assert shown.code == 0, shown.err
-        assert isinstance(shown.document, dict)
-        assert shown.err
+@pytest.mark.parametrize("command", ["status", "status --all", "status 1", "audit", "withdraw 1", "fund 1"])
+def test_json_is_one_document_and_people_read_standard_error(fresh: Node, open_round: int, command: str) -> None:
+    fresh("withdraw", 2)
+    shown = fresh(command, "--json")
+    assert isinstance(shown.document, dict)
+    assert shown.err
+    assert fresh("status").err == ""
 
 
-def test_amounts_in_json_are_base_units_as_text(node: MarketNode) -> None:
-    status = node("status", "--json").document
-    assert status["available"] == "100000000000000000000"
+def test_a_round_with_one_bid_is_void_and_gives_everything_back(
+    join: Callable[[int], Node], task: str, models: Path, devnet: "Devnet"
+) -> None:
+    alone = join(200)
+    number = alone("round open", task, "--commit", "10m", *PHASES, "--json").document["round"]
 
-
-def test_status_says_what_a_round_waits_for(node: MarketNode, round_: int, model: Path, devnet) -> None:
     def waits_for() -> str:
-        rounds = node("status", "--json").document["rounds"]
-        return next(each["to_do"] for each in rounds if each["round"] == round_)
+        return next(each["to_do"] for each in alone("status", "--json").document["rounds"] if each["round"] == number)
 
-    node("commit", round_, model, *BID)
+    assert alone("commit", number, models / "amber", *BID).code == 0
     assert waits_for() == ""
+    assert alone("explain", number).code == 3
     devnet.warp(601)
-    assert waits_for() == f"refund {round_}"  # nobody else committed
-    assert node("refund", round_).code == 0
-    assert waits_for() == ""
-    assert node("status", "--json").document["available"] == str(100 * TOKEN)
-
-
-def test_a_void_round_is_explained(node: MarketNode, round_: int, model: Path, devnet) -> None:
-    node("commit", round_, model, *BID)
-    assert node("explain", round_).code == 3
-    devnet.warp(601)
-    explained = node("explain", round_, "--json")
-    (alone,) = explained.document["participants"]
-    assert alone["refund"] == alone["deposit"]
+    assert waits_for() == f"refund {number}"
+    explained = alone("explain", number, "--json")
+    (only,) = explained.document["participants"]
+    assert only["refund"] == only["deposit"]
     assert "fewer than two revealed" in explained.err
+    assert alone("refund", number).code == 0
+    assert waits_for() == ""
+    assert alone("status", "--json").document["available"] == str(200 * TOKEN)
 
 
-def test_the_devnet_s_clock_and_faucet(market_node: MarketNode, url: str, devnet) -> None:
+def test_the_devnet_s_clock_and_faucet(url: str, devnet: "Devnet") -> None:
     before, stranger = devnet.now(), f"0x{0xFACE:040x}"
     assert market_node("devnet", "warp", "1h30m", "--rpc", url, "--json").document["now"] == before + 5400
     assert market_node("devnet", "faucet", stranger, "--rpc", url, "--json").document["wei"] == str(100 * TOKEN)
     assert "is not an address" in market_node("devnet", "faucet", "me", "--rpc", url).complaint
 
 
-def test_a_task_is_checked_by_file_and_by_digest(node: MarketNode, task: str, model: Path, tmp_path: Path) -> None:
-    node("task create", tmp_path / "base.safetensors", "--name", "tiny", "--out", tmp_path / "spec.json")
+def test_a_task_is_checked_by_file_and_by_digest(node: Node, task: str, models: Path, tmp_path: Path) -> None:
+    node("task create", models / "base", "--name", "tiny", "--out", tmp_path / "spec.json")
     for named in (task, tmp_path / "spec.json"):
-        checked = node("task check", named, "--model", model, "--json")
-        assert checked.document["task"] == task
-        assert checked.document["weights"] == 40
+        checked = node("task check", named, "--model", models / "amber", "--json").document
+        assert checked["task"] == task
+        assert checked["weights"] == 40
 
 
 @pytest.mark.parametrize(
     ("spec", "complaint"),
     [(b"{", "cannot be read"), (b"[]", "task file"), (b"\x80", "cannot be read"), (b" " * (2 << 20), "at most")],
 )
-def test_a_task_file_that_is_none_is_refused(node: MarketNode, tmp_path: Path, spec: bytes, complaint: str) -> None:
+def test_a_task_file_that_is_none_is_refused(node: Node, tmp_path: Path, spec: bytes, complaint: str) -> None:
     (tmp_path / "spec.json").write_bytes(spec)
     refused = node("task check", tmp_path / "spec.json")
     assert refused.code == 2
     assert complaint in refused.complaint
+
+
+# --- a round, from its opening to the last payment ---
+
+
+@dataclass(frozen=True)
+class Played:
+    """A settled round in its challenge phase: Amber and Basil bought from each other, Coral's model was never there."""
+
+    number: int
+    aggregator: Node
+    amber: Node
+    basil: Node
+    coral: Node
+    settled: Any
+
+
+@pytest.fixture(scope="module")
+def played(join: Callable[[int], Node], node: Node, task: str, models: Path, devnet: "Devnet") -> Played:
+    aggregator, *players = (join(200) for _ in range(4))
+    number = aggregator("round open", task, "--commit", "10m", *PHASES, "--json").document["round"]
+    blocks = Path(tomllib.loads((node.home / "config.toml").read_text())["store"])
+    for name, player in zip(("amber", "basil", "coral"), players, strict=True):
+        before = set(blocks.iterdir())
+        assert player("commit", number, models / name, *BID).code == 0
+        lost = set(blocks.iterdir()) - before
+    devnet.warp(600)
+    assert aggregator("draw", number).code == 0
+    for player in players:
+        assert player("reveal", number).code == 0
+    for block in lost:
+        block.unlink()
+    devnet.warp(600)
+    settled = aggregator("settle", number, "--json").document
+    return Played(number, aggregator, *players, settled)
+
+
+def test_a_model_that_is_missing_is_excluded_and_the_reason_explained(played: Played) -> None:
+    assert played.settled["excluded"] == [2]
+    explained = played.amber("explain", played.number, "--json")
+    assert explained.document["participants"][2]["excluded"].startswith("the sealed file could not be fetched")
+    assert "excluded: the sealed file could not be fetched" in explained.err
+
+
+def test_an_explained_account_adds_up_to_its_credit(played: Played) -> None:
+    explained = played.amber("explain", played.number, "--participant", 0, "--json")
+    (amber,) = explained.document["participants"]
+    assert sum(int(line["amount"]) for line in amber["lines"]) == int(amber["credit"])
+    assert [each["reason"] for each in amber["verdicts"]] == ["bought, number 1 by cost per sample", "excluded"]
+    by_account = played.basil("explain", played.number, "-p", amber["account"].lower(), "--json")
+    assert by_account.document["participants"] == [amber]
+    assert "it has 0 … 2" in played.basil("explain", played.number, "-p", 3).complaint
+
+
+def test_status_says_what_a_settled_round_waits_for(played: Played) -> None:
+    def waits_for(player: Node) -> str:
+        (round_,) = player("status", "--json").document["rounds"]
+        return str(round_["to_do"])
+
+    assert waits_for(played.basil) == f"fetch {played.number}, then rate {played.number}"
+    assert waits_for(played.coral) == f"audit --round {played.number}"
+
+
+def test_the_personal_model_is_a_file_that_fits_the_task(played: Played, task: str, tmp_path: Path) -> None:
+    fetched = played.basil("fetch", played.number, tmp_path / "personal.safetensors", "--json").document
+    assert fetched["bytes"] == (tmp_path / "personal.safetensors").stat().st_size
+    assert played.basil("task check", task, "--model", tmp_path / "personal.safetensors").code == 0
+
+
+def test_fetch_replaces_a_file_only_when_told_to(played: Played, tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    mine.write_text("weeks of training")
+    assert "--force" in played.basil("fetch", played.number, mine).complaint
+    assert mine.read_text() == "weeks of training"
+    assert played.basil("fetch", played.number, mine, "--force").code == 0
+
+
+def test_who_bought_nothing_is_told_so(played: Played, tmp_path: Path) -> None:
+    refused = played.coral("fetch", played.number, tmp_path / "personal.safetensors")
+    assert refused.code == 4
+    assert "its row is empty" in refused.complaint
+
+
+def test_rejecting_asks_first(played: Played) -> None:
+    refused = played.basil("reject", played.number)
+    assert "nothing was rejected: --yes answers the question" in refused.complaint
+
+
+def test_a_delivery_is_rated_once(played: Played) -> None:
+    assert played.amber("rate", played.number, 75).code == 0
+    again = played.amber("rate", played.number, 100)
+    assert again.code == 5
+    assert "this account has rated or rejected its delivery already" in again.complaint
+
+
+def test_a_round_is_settled_once(played: Played) -> None:
+    again = played.aggregator("settle", played.number)
+    assert again.code == 3
+    assert "Settle ended" in again.complaint
+
+
+def test_a_device_that_is_not_there(played: Played, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    for device in ("cuda", "tpu"):
+        refused = played.aggregator("settle", played.number, "--device", device)
+        assert refused.code == 2
+        assert f"torch has no '{device}' here" in refused.complaint
+
+
+@pytest.fixture
+def paid(played: Played, devnet: "Devnet") -> Played:
+    devnet.warp(600)
+    return played
+
+
+def test_a_payout_pays_once_and_an_audit_agrees(paid: Played) -> None:
+    first = paid.coral("payout", paid.number, "--json").document
+    assert len(first["transactions"]) == 1
+    again = paid.coral("payout", paid.number, "--json").document
+    assert again == {**first, "transactions": []}
+    audited = paid.coral("audit", "--round", paid.number, "--json").document
+    assert audited["ok"]
+    assert audited["rounds"][0]["credits"] == 3
 
 
 # --- help, and what it costs ---
@@ -615,7 +741,7 @@ def _commands() -> Iterator[list[str]]:
 
 
 @pytest.mark.parametrize("command", list(_commands()), ids=" ".join)
-def test_every_command_has_help_with_the_exit_codes(market_node: MarketNode, command: list[str]) -> None:
+def test_every_command_has_help_with_the_exit_codes(command: list[str]) -> None:
     shown = market_node(*command, "--help")
     assert shown.code == 0
     assert f"{FINDINGS} the audit" in " ".join(shown.out.split())
