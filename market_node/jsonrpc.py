@@ -6,6 +6,7 @@ In both cases a request is the same bytes through the same table, so a test in t
 import contextlib
 import ipaddress
 import json
+import socket
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -258,9 +259,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         length = self.headers.get("Content-Length", "")
-        if not length.isdecimal() or int(length) > MAX_BODY:
-            self.close_connection = True
-            self.send_error(413 if length.isdecimal() else 411)
+        if not length.isdecimal() or len(length) > 9 or int(length) > MAX_BODY:
+            self._refuse(413 if length.isdecimal() else 411)
             return
         body = answer(cast("Server", self.server).devnet, self.rfile.read(int(length)))
         self.send_response(200)
@@ -269,6 +269,18 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
         self.wfile.flush()
+
+    def _refuse(self, status: int) -> None:
+        self.close_connection = True
+        self.send_error(status)
+        self.wfile.flush()
+        # Closing on bytes that were not read resets the connection, and the client may lose the answer.
+        self.connection.settimeout(0.2)
+        with contextlib.suppress(OSError):
+            self.connection.shutdown(socket.SHUT_WR)
+            for _ in range(MAX_BODY // 65_536):
+                if not self.connection.recv(65_536):
+                    break
 
     def log_message(self, format: str, *arguments: Any) -> None:
         """Silent."""
@@ -294,6 +306,9 @@ class Server(ThreadingHTTPServer):
         self.url = f"http://{host}:{self.server_address[1]}"
         self._thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
         self._thread.start()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that went away is nobody's error."""
 
     def close(self) -> None:
         """Stops serving."""

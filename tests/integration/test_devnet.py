@@ -336,8 +336,20 @@ def test_whatever_is_asked_there_is_an_answer(server, body, code):
 
 def test_a_body_without_a_length_or_too_long_is_not_read(server):
     assert post(server, b"", **{"Content-Length": str(MAX_BODY + 1)})[0] == 413
+    assert post(server, b"", **{"Content-Length": "9" * 5000})[0] == 413
     assert post(server, b"", **{"Content-Length": "-5"})[0] == 411
     assert post(server, iter([b"{}"]))[0] == 411  # chunked
+
+
+def test_a_client_that_goes_away_disturbs_nobody(server, capfd):
+    for _ in range(3):
+        connection = http.client.HTTPConnection(*server.server_address, timeout=10)
+        connection.putrequest("POST", "/")
+        connection.putheader("Content-Length", "1000")
+        connection.endheaders(b"{")
+        connection.close()
+    assert post(server, b'{"id": 1, "method": "eth_chainId"}')[0] == 200
+    assert capfd.readouterr().err == ""
 
 
 def test_it_listens_on_loopback_only():
