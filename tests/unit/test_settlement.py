@@ -376,17 +376,18 @@ def test_a_reputation_moves_with_its_ratings(before, gone, ratings, after):
 
 
 def test_only_who_bought_rated_and_did_not_reject_has_a_say():
-    sale = (Purchase(4, 1),)
+    sale = (Purchase(5, 1),)
     buyers = [
         revealed(VALUE, rating=100),
         revealed(VALUE, rating=100),
         revealed(VALUE, rating=40),
-        revealed(VALUE, rejected=True),
+        revealed(VALUE),  # says nothing
+        revealed(VALUE, rejected=True, rating=0),
     ]
     round = round_of(*buyers, SELLER, revealed(VALUE, rating=0), revealed(VALUE, rating=0), missing())
-    settlement = Settlement(frozenset({6}), (sale, sale, sale, sale, (), (), sale, sale))
-    after = reputations(round, settlement, [30_000] * 8)
-    assert after == (*[30_000] * 4, 30_000 * (150 + 240) // 300, 30_000, 15_000, 15_000)
+    settlement = Settlement(frozenset({7}), (*[sale] * 5, (), (), sale, sale))
+    after = reputations(round, settlement, [30_000] * 9)
+    assert after == (*[30_000] * 5, 30_000 * (150 + 240) // 300, 30_000, 15_000, 15_000)
 
 
 def test_it_is_the_reputation_now_that_moves_and_not_the_one_revealed():
