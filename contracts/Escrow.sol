@@ -6,11 +6,13 @@ import {IERC20Permit} from "@openzeppelin/contracts/token/ERC20/extensions/IERC2
 import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
 import {ReentrancyGuard} from "@openzeppelin/contracts/utils/ReentrancyGuard.sol";
 import {IEscrow} from "./IEscrow.sol";
+import {Words} from "./libraries/Words.sol";
 
 /// @title Escrow: a market's money. The promise is in `IEscrow`.
 /// @dev No owner, no upgrade, no pause.
 contract Escrow is IEscrow, ReentrancyGuard {
     using SafeERC20 for IERC20;
+    using Words for uint256[];
 
     /// @inheritdoc IEscrow
     IERC20 public immutable token;
@@ -67,24 +69,25 @@ contract Escrow is IEscrow, ReentrancyGuard {
     }
 
     /// @inheritdoc IEscrow
-    function credit(uint256 round, uint256[] calldata credits, uint256 burn) external onlyMarket {
-        uint256 spent = burn;
-        for (uint256 i = 0; i < credits.length; ++i) {
-            uint256 amount = credits[i] >> 160;
-            spent += amount;
-            // Cannot overflow: the sum of all balances is at most `held`, which is below 2**96.
-            unchecked {
-                available[address(uint160(credits[i]))] += amount;
+    function credit(uint256 round, uint256[] calldata credits) external onlyMarket {
+        uint256 spent = 0;
+        // Cannot overflow: an amount here has 96 bits, and the sum of all balances is at most `held`, which has too.
+        unchecked {
+            for (uint256 i = 0; i < credits.length; ++i) {
+                uint256 word = credits.read(i);
+                spent += word >> 160;
+                available[address(uint160(word))] += word >> 160;
             }
         }
-        uint256 left = pot[round];
-        if (spent > left) revert NotEnoughInPot(round, left, spent);
-        pot[round] = left - spent;
+        _spend(round, spent);
         emit Credited(round, credits);
-        if (burn != 0) {
-            burnt += burn;
-            emit Burnt(round, burn);
-        }
+    }
+
+    /// @inheritdoc IEscrow
+    function burn(uint256 round, uint256 amount) external onlyMarket {
+        _spend(round, amount);
+        burnt += amount;
+        emit Burnt(round, amount);
     }
 
     function _fund(uint96 amount) private {
@@ -104,6 +107,12 @@ contract Escrow is IEscrow, ReentrancyGuard {
         uint256 balance = available[account];
         if (amount > balance) revert NotEnoughAvailable(account, balance, amount);
         available[account] = balance - amount;
+    }
+
+    function _spend(uint256 round, uint256 amount) private {
+        uint256 left = pot[round];
+        if (amount > left) revert NotEnoughInPot(round, left, amount);
+        pot[round] = left - amount;
     }
 
     function _checkMoved(uint256 asked, uint256 moved) private pure {

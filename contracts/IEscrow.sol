@@ -41,9 +41,12 @@ interface IEscrow {
     /// @notice Moves `amount` from what `account` has available into the pot of `round`. Only the market.
     function lock(uint256 round, address account, uint96 amount) external;
 
-    /// @notice Pays `credits` out of the pot of `round`, and burns `burn` of it. Only the market.
+    /// @notice Pays `credits` out of the pot of `round`. Only the market.
     /// @dev No round can spend another's: everything is subtracted from its own pot.
-    function credit(uint256 round, uint256[] calldata credits, uint256 burn) external;
+    function credit(uint256 round, uint256[] calldata credits) external;
+
+    /// @notice Burns `amount` of the pot of `round`. Only the market.
+    function burn(uint256 round, uint256 amount) external;
 
     // --- reads ---
 

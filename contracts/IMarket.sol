@@ -20,7 +20,7 @@ enum Phase {
 struct Terms {
     bytes32 task; // CID digest of the task spec
     uint96 fee; // paid to the aggregator by each participant that revealed and was not excluded
-    uint96 revealBond; // lost by who does not reveal; > 0
+    uint96 revealBond; // lost by who does not reveal; 1 ... 2**88 - 1
     uint96 bond; // locked by the aggregator; >= 16 * revealBond
     uint64 maxSamples; // what an account of full reputation is believed, samples
     uint16 similarityFloor; // cosine that counts as none, 2**16 = 1
@@ -133,7 +133,7 @@ interface IMarket {
     error WrongSeed(uint256 round, bytes32 drawn);
     error WrongSeal(uint256 round, uint256 index);
     error InvalidBid(string field);
-    /// @notice A sketch is 1,024 bytes, and none of them is -128.
+    /// @notice A sketch is 1,024 bytes. (One that holds -128 is no model's: its participant can be excluded.)
     error InvalidSketch(uint256 length);
     error DepositTooSmall(uint256 deposit, uint256 needed);
     error WrongRevealsHash(uint256 round, bytes30 actual);

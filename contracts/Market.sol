@@ -8,13 +8,16 @@ import {Bid, IMarket, Model, Phase, Round, Terms} from "./IMarket.sol";
 import {IReputation} from "./IReputation.sol";
 import {Reputation} from "./Reputation.sol";
 import {Payouts} from "./libraries/Payouts.sol";
-import {Rounds, Status, StoredRound} from "./libraries/Rounds.sol";
+import {Rounds, Seats, Statuses, StoredRound} from "./libraries/Rounds.sol";
 import {Rows} from "./libraries/Rows.sol";
+import {Words} from "./libraries/Words.sol";
 
 /// @title Market: rounds, from their opening to the last payment. The promise is in `IMarket`.
 /// @dev No owner, no upgrade, no pause. The escrow and the reputation call nobody back, so nothing here can be re-entered.
 contract Market is IMarket {
     using Rounds for StoredRound;
+    using Seats for uint256[64];
+    using Words for uint256[];
 
     uint256 private constant LONGEST_PHASE = 30 days;
     uint256 private constant MOST_SELLERS = 32;
@@ -61,20 +64,21 @@ contract Market is IMarket {
         bytes32 key = _encryptionKey();
         round = ++roundCount;
         StoredRound storage r = _rounds[round];
-        r.fee = terms.fee;
-        r.revealBond = terms.revealBond;
-        r.maxSellers = terms.maxSellers;
-        r.commitDeadline = terms.commitDeadline;
-        r.drawTime = terms.drawTime;
-        r.revealTime = terms.revealTime;
-        r.settleTime = terms.settleTime;
+        // No cast cuts anything off: `_checkTerms` keeps both below.
+        r.leastDeposit = uint96(uint256(terms.fee) + terms.revealBond + terms.maxSellers);
+        r.revealBond = uint88(terms.revealBond);
         r.maxParticipants = terms.maxParticipants;
+        r.commitDeadline = terms.commitDeadline;
+        r.aggregator = msg.sender;
+        r.revealTime = terms.revealTime;
+        r.similarityFloor = terms.similarityFloor;
+        r.maxSellers = terms.maxSellers;
         r.bond = terms.bond;
         r.challengeTime = terms.challengeTime;
         r.refuteTime = terms.refuteTime;
-        r.aggregator = msg.sender;
+        r.drawTime = terms.drawTime;
+        r.settleTime = terms.settleTime;
         r.maxSamples = terms.maxSamples;
-        r.similarityFloor = terms.similarityFloor;
         r.task = terms.task;
         emit RoundOpened(round, msg.sender, terms, key);
         escrow.lock(round, msg.sender, terms.bond);
@@ -89,13 +93,13 @@ contract Market is IMarket {
         index = r.participants;
         if (index == r.maxParticipants) revert RoundFull(round, index);
         if (r.records[msg.sender] != 0) revert AlreadyCommitted(round, msg.sender);
-        uint256 least = uint256(r.fee) + r.revealBond + r.maxSellers;
+        uint256 least = r.leastDeposit;
         uint256 most = BOND_FACTOR * r.revealBond;
         if (deposit < least || deposit > most) revert DepositOutOfRange(deposit, least, most);
         bytes32 key = _encryptionKey();
 
         r.participants = uint16(index + 1);
-        r.participantAt[index] = uint160(msg.sender) | (uint256(deposit) << 160);
+        r.participantAt[index] = uint160(msg.sender) | ((deposit - least) << 160);
         r.records[msg.sender] = _record(_commitHash(sealedBid, model), index);
         emit Committed(round, msg.sender, index, deposit, sealedBid, model, key);
         escrow.lock(round, msg.sender, deposit);
@@ -118,6 +122,7 @@ contract Market is IMarket {
         } else {
             bytes32 seed = keccak256(abi.encode(hash, round));
             r.seed = seed;
+            r.seats.layOut(r.participants);
             r.seedTime = uint40(block.timestamp);
             emit SeedDrawn(round, seed);
         }
@@ -134,24 +139,27 @@ contract Market is IMarket {
         bytes calldata sketch,
         bytes calldata sealedKey
     ) external {
-        StoredRound storage r = _in(round, Phase.Reveal);
-        uint256 deposit = _participant(round, r, index);
-        if (r.statusOf(index) != 0) revert AlreadyRevealed(round, index);
+        StoredRound storage r = _rounds[round];
+        if (!r.isRevealing()) revert WrongPhase(round, _known(round).phase());
+        uint256 participant = _participant(round, r, index);
+        uint256 seats = r.seats[index / 16];
+        if (Seats.read(seats, index) != 0) revert AlreadyRevealed(round, index);
         if (seed != r.seed) revert WrongSeed(round, r.seed);
         bytes32 sealedBid = keccak256(abi.encode(address(this), block.chainid, round, msg.sender, bid, salt));
         if (r.records[msg.sender] != _record(_commitHash(sealedBid, model), index)) revert WrongSeal(round, index);
         if (bid.value != 0 && bid.value < LEAST_VALUE) revert InvalidBid("value");
         if (bid.samples == 0) revert InvalidBid("samples");
-        uint256 needed = uint256(bid.value) + r.fee + r.revealBond + r.maxSellers;
-        if (deposit < needed) revert DepositTooSmall(deposit, needed);
-        if (sketch.length != SKETCH_SIZE || _holdsLeastByte(sketch)) revert InvalidSketch(sketch.length);
+        if (bid.value > participant >> 160) {
+            revert DepositTooSmall((participant >> 160) + r.leastDeposit, uint256(bid.value) + r.leastDeposit);
+        }
+        if (sketch.length != SKETCH_SIZE) revert InvalidSketch(sketch.length);
 
-        uint24 believed = reputation.reputationOf(r.aggregator, msg.sender);
+        (uint24 believed, uint256 seat) = reputation.standingOf(r.aggregator, msg.sender);
         bytes30 record = bytes30(keccak256(abi.encode(index, bid, believed, keccak256(sketch), model)));
         r.records[msg.sender] = _record(record, index);
         r.revealsHash = bytes30(keccak256(abi.encode(r.revealsHash, index, record)));
         r.revealed += 1;
-        r.raiseStatus(index, Status.REVEALED);
+        r.seats[index / 16] = Seats.take(seats, index, seat);
         emit BidRevealed(round, index, msg.sender, bid, believed, model, sketch, sealedKey);
     }
 
@@ -182,13 +190,13 @@ contract Market is IMarket {
     /// @inheritdoc IMarket
     function rate(uint256 round, uint256 index, uint256 rating) external {
         if (rating > 100) revert InvalidRating(rating);
-        _raiseRating(round, index, Status.RATED + rating);
+        _answer(round, index, Statuses.RATED + rating);
         emit DeliveryRated(round, index, rating);
     }
 
     /// @inheritdoc IMarket
     function reject(uint256 round, uint256 index) external {
-        _raiseRating(round, index, Status.REJECTED);
+        _answer(round, index, Statuses.REJECTED);
         emit DeliveryRejected(round, index);
     }
 
@@ -199,25 +207,31 @@ contract Market is IMarket {
         StoredRound storage r = _in(round, Phase.Payout);
         uint256 n = r.participants;
         if (from >= to || to > n) revert WrongRange(from, to, n);
+        if (r.paid == n) return;
         (bool wellFormed, bytes32 rowsHash) = Rows.hash(rows, n, r.maxSellers);
         if (!wellFormed || keccak256(abi.encode(excluded, rowsHash)) != r.settlement) revert WrongSettlement(round);
 
         Payouts.Batch memory batch = Payouts.derive(r, rows, excluded, from, to);
-        if (batch.paid == 0) return;
-        for (uint256 i = from / 32; i < (to + 31) / 32; ++i) r.statuses[i] = batch.statuses[i];
-        uint256 paid = r.paid + batch.paid;
+        uint256 creditCount = batch.credits.length;
+        if (creditCount == 0) return;
+        uint256 paid = r.paid + creditCount;
         r.paid = uint16(paid);
+        if (paid != n) {
+            for (uint256 i = from; i < to; ++i) Statuses.add(r, i, Statuses.PAID);
+        }
         emit PaidOut(round, from, to);
 
-        uint256 creditCount = batch.paid;
-        address aggregator = r.aggregator;
         if (paid == n) {
             // All that is left is the aggregator's: its bond, the fees that were not burnt, remainders of the lost bonds.
             uint256 left = escrow.pot(round) - batch.credited - batch.burn;
-            batch.credits[creditCount++] = _payAggregator(round, r, left);
+            batch.credits.cut(creditCount + 1);
+            batch.credits.put(creditCount, _payAggregator(round, r, left));
         }
-        escrow.credit(round, Payouts.cut(batch.credits, creditCount), batch.burn);
-        if (batch.outcomes.length != 0) reputation.update(aggregator, batch.outcomes);
+        if (batch.burn != 0) escrow.burn(round, batch.burn);
+        Words.send(address(escrow), IEscrow.credit.selector, round, batch.credits);
+        if (batch.outcomes.length != 0) {
+            Words.send(address(reputation), IReputation.update.selector, uint160(r.aggregator), batch.outcomes);
+        }
     }
 
     /// @inheritdoc IMarket
@@ -225,7 +239,7 @@ contract Market is IMarket {
         StoredRound storage r = _in(round, Phase.Void);
         uint256 n = r.participants;
         if (from > to || to > n) revert WrongRange(from, to, n);
-        bool fault = r.faulty();
+        bool fault = r.isFaulty();
         uint256 revealed = r.revealed;
         // Nobody is at fault for an empty market: its reveal bonds go to the one that did reveal, else back.
         uint256 forfeit = revealed == 0 ? 0 : r.revealBond;
@@ -236,13 +250,11 @@ contract Market is IMarket {
         uint256[] memory credits = new uint256[](to - from + 1); // one more, for the aggregator
         uint256 count = 0;
         for (uint256 i = from; i < to; ++i) {
-            uint256 status = r.statusOf(i);
-            if (status & Status.PAID != 0) continue;
-            r.raiseStatus(i, Status.PAID);
-            uint256 participant = r.participantAt[i];
-            uint256 amount = participant >> 160;
-            amount = status == 0 ? amount - forfeit : amount + share;
-            credits[count++] = uint160(participant) | (amount << 160);
+            if (Statuses.read(r, i) & Statuses.PAID != 0) continue;
+            Statuses.add(r, i, Statuses.PAID);
+            (address account, uint256 amount) = r.participant(i);
+            amount = Seats.hasRevealed(r, i) ? amount + share : amount - forfeit;
+            credits[count++] = uint160(account) | (amount << 160);
         }
         r.paid += uint16(count);
         emit Refunded(round, from, to);
@@ -256,13 +268,15 @@ contract Market is IMarket {
                 credits[count++] = _payAggregator(round, r, r.bond);
             }
         }
-        escrow.credit(round, Payouts.cut(credits, count), burn);
+        credits.cut(count);
+        if (burn != 0) escrow.burn(round, burn);
+        escrow.credit(round, credits);
     }
 
     /// @inheritdoc IMarket
     function refundChallenge(uint256 round, uint256 challenge) external {
         StoredRound storage r = _in(round, Phase.Void);
-        if (!r.faulty()) revert WithoutFault(round);
+        if (!r.isFaulty()) revert WithoutFault(round);
         address challenger = _takeChallenge(round, r, challenge);
         uint256 amount = r.bond / CHALLENGE_PART + _challengerShare(r);
         emit ChallengeRefunded(round, challenge, challenger, amount);
@@ -283,9 +297,7 @@ contract Market is IMarket {
 
     /// @inheritdoc IMarket
     function participantOf(uint256 round, uint256 index) external view returns (address account, uint96 deposit) {
-        if (index >= MOST_PARTICIPANTS) return (address(0), 0);
-        uint256 participant = _rounds[round].participantAt[index];
-        return (address(uint160(participant)), uint96(participant >> 160));
+        if (index < MOST_PARTICIPANTS) return _rounds[round].participant(index);
     }
 
     /// @inheritdoc IMarket
@@ -296,20 +308,23 @@ contract Market is IMarket {
 
     /// @inheritdoc IMarket
     function hasRevealed(uint256 round, uint256 index) external view returns (bool) {
-        return _outcome(round, index) != 0;
+        return index < MOST_PARTICIPANTS && Seats.hasRevealed(_rounds[round], index);
     }
 
     /// @inheritdoc IMarket
     function ratingOf(uint256 round, uint256 index) external view returns (bool rated, bool rejected, uint256 rating) {
-        uint256 outcome = _outcome(round, index);
-        rejected = outcome == Status.REJECTED;
-        rated = outcome >= Status.RATED && !rejected;
-        if (rated) rating = outcome - Status.RATED;
+        if (index >= MOST_PARTICIPANTS) return (false, false, 0);
+        uint256 status = Statuses.read(_rounds[round], index) & ~Statuses.PAID;
+        rejected = status == Statuses.REJECTED;
+        rated = status >= Statuses.RATED && !rejected;
+        if (rated) rating = status - Statuses.RATED;
     }
 
     /// @inheritdoc IMarket
     function isPaid(uint256 round, uint256 index) external view returns (bool) {
-        return index < MOST_PARTICIPANTS && _rounds[round].statusOf(index) & Status.PAID != 0;
+        StoredRound storage r = _rounds[round];
+        if (index >= r.participants) return false;
+        return r.paid == r.participants || Statuses.read(r, index) & Statuses.PAID != 0;
     }
 
     // --- challenges: what a judge decides, this carries out ---
@@ -341,7 +356,7 @@ contract Market is IMarket {
         uint256 revealBond = terms.revealBond;
         uint256 sellers = terms.maxSellers;
         uint256 participants = terms.maxParticipants;
-        if (revealBond == 0) revert InvalidTerms("revealBond");
+        if (revealBond == 0 || revealBond > type(uint88).max) revert InvalidTerms("revealBond");
         if (terms.bond < BOND_FACTOR * revealBond) revert InvalidTerms("bond");
         if (sellers == 0 || sellers > MOST_SELLERS) revert InvalidTerms("maxSellers");
         // Else no deposit would be both enough and allowed.
@@ -383,26 +398,24 @@ contract Market is IMarket {
         if (key == 0) revert NoEncryptionKey(msg.sender);
     }
 
-    /// @return deposit Of participant `index`, who is the caller.
-    function _participant(uint256 round, StoredRound storage r, uint256 index) private view returns (uint256 deposit) {
-        uint256 participant = index < MOST_PARTICIPANTS ? r.participantAt[index] : 0;
+    /// @return participant The word of participant `index`, who is the caller.
+    function _participant(uint256 round, StoredRound storage r, uint256 index)
+        private
+        view
+        returns (uint256 participant)
+    {
+        if (index < MOST_PARTICIPANTS) participant = r.participantAt[index];
         address account = address(uint160(participant));
         if (account != msg.sender) revert NotTheParticipant(round, index, account);
-        return participant >> 160;
     }
 
-    function _raiseRating(uint256 round, uint256 index, uint256 status) private {
+    /// @dev What the caller says of its delivery, once.
+    function _answer(uint256 round, uint256 index, uint256 status) private {
         StoredRound storage r = _in(round, Phase.Challenge);
         _participant(round, r, index);
-        uint256 before = r.statusOf(index);
-        if (before == 0) revert NotRevealed(round, index);
-        if (before != Status.REVEALED) revert AlreadyRated(round, index);
-        r.raiseStatus(index, status - before);
-    }
-
-    /// @return What became of participant `index`, but for its payment: see `Status`.
-    function _outcome(uint256 round, uint256 index) private view returns (uint256) {
-        return index < MOST_PARTICIPANTS ? _rounds[round].statusOf(index) & ~Status.PAID : 0;
+        if (!Seats.hasRevealed(r, index)) revert NotRevealed(round, index);
+        if (Statuses.read(r, index) != 0) revert AlreadyRated(round, index);
+        Statuses.add(r, index, status);
     }
 
     /// @return The aggregator's credit.
@@ -431,7 +444,7 @@ contract Market is IMarket {
     function _creditOne(uint256 round, address account, uint256 amount) private {
         uint256[] memory credits = new uint256[](1);
         credits[0] = uint160(account) | (amount << 160);
-        escrow.credit(round, credits, 0);
+        escrow.credit(round, credits);
     }
 
     function _commitHash(bytes32 sealedBid, Model calldata model) private pure returns (bytes30) {
@@ -440,20 +453,5 @@ contract Market is IMarket {
 
     function _record(bytes30 hash, uint256 index) private pure returns (bytes32) {
         return bytes32(hash) | bytes32(index);
-    }
-
-    /// @return found Whether one of the bytes is −128, for which a sketch has no use.
-    function _holdsLeastByte(bytes calldata sketch) private pure returns (bool found) {
-        // 32 bytes at once, in a tenth of what a plain loop over words costs.
-        assembly ("memory-safe") {
-            let low := div(not(0), 0xff) // 0x01 in every byte
-            let high := shl(7, low) // 0x80 in every byte
-            let seen := 0
-            for { let at := sketch.offset } lt(at, add(sketch.offset, 1024)) { at := add(at, 32) } {
-                let x := xor(calldataload(at), high) // −128 is now a zero byte
-                seen := or(seen, and(sub(x, low), not(x))) // bit 7 of some byte is set if and only if a byte is zero
-            }
-            found := iszero(iszero(and(seen, high)))
-        }
     }
 }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
-import {IEscrow} from "../IEscrow.sol";
 import {TestToken} from "./TestToken.sol";
 
 /// @notice Keeps a hundredth of every transfer.
