@@ -17,7 +17,7 @@ from .codec import decode_excluded, decode_rows, encode_excluded, rows_hash, set
 from .contracts import Event, checksum
 from .errors import BadInput, ChainError
 from .records import LEAST_REPUTATION, Bid, Model, Participant, Reveal, Round, Settlement, Terms
-from .settlement import reveals_hash
+from .settlement import reputations, reveals_hash
 
 CHECKPOINTS = 16
 """How many refreshes back a reorganisation is undone without reading everything again."""
@@ -31,13 +31,14 @@ class Ledger:
     trails: Mapping[int, Trail] = field(default_factory=dict)
     """By round, what the escrow and the reputations did."""
     reputations: Mapping[tuple[str, str], int] = field(default_factory=dict)
-    """(Aggregator, account) → reputation, where it ever changed."""
+    """(Aggregator, account) → reputation, where a payout ever touched it. Recomputed: no log says it."""
+    believed: Mapping[int, tuple[tuple[int, int, int], ...]] = field(default_factory=dict)
+    """By round, (index, due, emitted) of each reveal: the reputation that earlier rounds give, and the one that the
+    contract used. All that a reputation ever does, it does by the latter."""
     encryption_keys: Mapping[str, bytes] = field(default_factory=dict)
     """Account → the key that is in force for what it does next."""
     awaited: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
     """By round, whose credits the escrow's next `Credited` begins with, as indices."""
-    paying: int = 0
-    """The round that was paid out last: the reputations that change next are its."""
 
 
 def replay(events: Iterable[Event], ledger: Ledger = Ledger()) -> Ledger:
@@ -50,14 +51,14 @@ def replay(events: Iterable[Event], ledger: Ledger = Ledger()) -> Ledger:
         dict(ledger.rounds),
         dict(ledger.trails),
         dict(ledger.reputations),
+        dict(ledger.believed),
         dict(ledger.encryption_keys),
         dict(ledger.awaited),
-        ledger.paying,
     )
     for event in events:
         if step := _STEPS.get(event.name):
             step(fold, **event.arguments)
-    return Ledger(fold.rounds, fold.trails, fold.reputations, fold.encryption_keys, fold.awaited, fold.paying)
+    return Ledger(fold.rounds, fold.trails, fold.reputations, fold.believed, fold.encryption_keys, fold.awaited)
 
 
 @dataclass(slots=True)
@@ -67,9 +68,9 @@ class _Fold:
     rounds: dict[int, Round]
     trails: dict[int, Trail]
     reputations: dict[tuple[str, str], int]
+    believed: dict[int, tuple[tuple[int, int, int], ...]]
     encryption_keys: dict[str, bytes]
     awaited: dict[int, tuple[int, ...]]
-    paying: int
 
     # --- the round ---
 
@@ -113,6 +114,8 @@ class _Fold:
         reveal = Reveal(Bid(**bid), reputation, Model(**model), sketch, sealed_key)
         self._participant(round, index, reveal=reveal)
         self.rounds[round] = replace(self.rounds[round], reveal_order=(*self.rounds[round].reveal_order, index))
+        due = self.reputations.get((self.rounds[round].aggregator, account), LEAST_REPUTATION)
+        self.believed[round] = (*self.believed.get(round, ()), (index, due, reputation))
 
     def settled(self, round: int, excluded: tuple[int, ...], rows: bytes, deliveries: bytes) -> None:
         before = self._round(round)
@@ -133,7 +136,6 @@ class _Fold:
 
     def paid_out(self, round: int, **span: int) -> None:
         self._pays(round, span["from"], span["to"])
-        self.paying = round
 
     def refunded(self, round: int, **span: int) -> None:
         self._pays(round, span["from"], span["to"])
@@ -152,23 +154,22 @@ class _Fold:
             account = checksum(f"0x{word & (1 << 160) - 1:040x}")
             paid[account] = paid.get(account, 0) + (word >> 160)
         self.trails[round] = replace(trail, credits=paid, paid=trail.paid | set(whose))
+        if not trail.refunded:
+            self._judge(round, whose)
 
     def burnt(self, round: int, amount: int) -> None:
         trail = self._trail(round)
         self.trails[round] = replace(trail, burnt=trail.burnt + amount)
 
-    def reputations_changed(self, aggregator: str, changes: tuple[int, ...]) -> None:
-        indices = {each.account: index for index, each in enumerate(self._round(self.paying).participants)}
-        changed = []
-        for word in changes:
-            account, after = checksum(f"0x{word & (1 << 160) - 1:040x}"), word >> 160
-            if account not in indices:
-                raise ChainError(f"logs of round {self.paying} are missing: the commit of {account}")
-            before = self.reputations.get((aggregator, account), LEAST_REPUTATION)
-            self.reputations[aggregator, account] = after
-            changed.append((indices[account], before, after))
-        trail = self.trails[self.paying]
-        self.trails[self.paying] = replace(trail, reputations=(*trail.reputations, *changed))
+    def _judge(self, round: int, whose: Iterable[int]) -> None:
+        """What a payout does to the reputations of those that it pays."""
+        round_ = self.rounds[round]
+        if round_.settlement is None:
+            return
+        keys = [(round_.aggregator, each.account) for each in round_.participants]
+        now = [self.reputations.get(key, LEAST_REPUTATION) for key in keys]
+        after = reputations(round_, round_.settlement, now)
+        self.reputations |= {keys[index]: after[index] for index in whose}
 
     # --- what the steps share ---
 
@@ -208,7 +209,6 @@ _STEPS: dict[str, Callable[..., None]] = {
     "AggregatorPaid": _Fold.aggregator_paid,
     "Credited": _Fold.credited,
     "Burnt": _Fold.burnt,
-    "ReputationsChanged": _Fold.reputations_changed,
 }
 
 

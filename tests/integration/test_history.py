@@ -13,7 +13,7 @@ from market_node.devnet import Devnet
 from market_node.errors import BadInput, ChainError
 from market_node.history import History, Ledger, replay
 from market_node.records import LEAST_REPUTATION
-from market_node.settlement import payout, refunds, reputations
+from market_node.settlement import payout, refunds
 from tests.conftest import Actors
 from tests.integration.stage import BID, DEPOSIT, MODEL, PHASE, SKETCH, Meddler, Play, result
 
@@ -69,9 +69,6 @@ def test_the_trail_of_a_payout_is_what_was_due(played, actors, devnet):
     assert [trail.credits[each.account] for each in round_.participants] == list(due.credits)
     assert (trail.burnt, trail.aggregator) == (due.burnt, due.aggregator)
     assert due.burnt > 0  # Bob rejected
-    after = reputations(round_, round_.settlement, [LEAST_REPUTATION] * 3)
-    # Alice's row says something of its two sellers; nobody that kept its delivery bought from her and rated.
-    assert sorted(trail.reputations) == [(index, LEAST_REPUTATION, after[index]) for index in (1, 2)]
     assert audit(round_, trail).findings == ()
 
 
@@ -89,16 +86,40 @@ def test_the_trail_of_a_refund_is_what_was_due(devnet, actors):
     assert audit(round_, trail).findings == ()
 
 
-def test_reputations_go_on_from_round_to_round(devnet, actors):
-    for _ in range(2):
-        play = Play(devnet, actors.erin, [actors.alice, actors.bob]).open().commit().draw().reveal().settle()
+def test_reputations_are_recomputed_and_go_on_from_round_to_round(devnet, actors):
+    """Alice rates Bob well, Carol never reveals. The contract says it in no log, and believes it at the next reveal."""
+    rounds = []
+    for _ in range(3):
+        play = Play(devnet, actors.erin, [actors.alice, actors.bob, actors.carol]).open().commit().draw()
+        rounds.append(play.reveal(1, 0).settle())
         actors.alice.rate(play.number, 0, 100)
-        play.pay_out()
-    history = read(devnet.provider, actors)
-    [(_, _, first)] = history.trail(play.number - 1).reputations
-    [(index, before, second)] = history.trail(play.number).reputations
-    assert index == 1 and LEAST_REPUTATION < first == before < second
-    assert second == actors.alice.reputation(actors.erin.account, actors.bob.account)
+        play.pay_out((1, 3), (0, 2))
+    ledger = read(devnet.provider, actors).ledger
+    for (aggregator, account), reputation in ledger.reputations.items():
+        assert actors.alice.reputation(aggregator, account) == reputation
+    assert ledger.reputations[actors.erin.account, actors.bob.account] > LEAST_REPUTATION
+    believed = [ledger.believed[play.number] for play in rounds]
+    assert [[index for index, _, _ in each] for each in believed] == [[1, 0]] * 3
+    assert all(due == emitted for each in believed for _, due, emitted in each)
+    bob = [emitted for each in believed for index, _, emitted in each if index == 1]
+    assert bob[0] == LEAST_REPUTATION < bob[1] < bob[2]
+
+
+def test_a_missing_reveal_costs_half_a_reputation(devnet, actors):
+    def play(*indices) -> None:
+        one = Play(devnet, actors.dave, [actors.alice, actors.bob, actors.carol]).open().commit().draw()
+        one.reveal(*indices).settle()
+        actors.alice.rate(one.number, 0, 100)
+        one.pay_out()
+
+    for _ in range(4):
+        play(0, 1, 2)
+    account = (actors.dave.account, actors.bob.account)
+    before = read(devnet.provider, actors).ledger.reputations[account]
+    play(0, 2)
+    after = read(devnet.provider, actors).ledger.reputations[account]
+    assert 2 * LEAST_REPUTATION < before == 2 * after + before % 2
+    assert after == actors.alice.reputation(*account)
 
 
 def test_the_key_in_force_is_the_last_one_set(devnet, actors):
@@ -171,7 +192,7 @@ def test_rows_that_do_not_decode_stop_nothing(events, played, rows):
     spoilt = [
         replace(event, arguments={**event.arguments, "rows": rows}) if event.name == "RoundSettled" else event
         for event in events
-        if event.name not in ("PaidOut", "Credited", "Burnt", "AggregatorPaid", "ReputationsChanged")
+        if event.name not in ("PaidOut", "Credited", "Burnt", "AggregatorPaid")
     ]
     round_ = replay(spoilt).rounds[played.number]
     assert round_.settlement is None
