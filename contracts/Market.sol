@@ -270,7 +270,7 @@ contract Market is IMarket {
         }
         credits.cut(count);
         if (burn != 0) escrow.burn(round, burn);
-        escrow.credit(round, credits);
+        if (count != 0) escrow.credit(round, credits);
     }
 
     /// @inheritdoc IMarket
