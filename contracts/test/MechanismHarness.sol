@@ -11,10 +11,6 @@ contract MechanismHarness {
         return isqrt(x);
     }
 
-    function products(bytes memory a, bytes memory b) external pure returns (int256 dot, uint256 norm) {
-        return Sketch.products(Sketch.spread(a), b);
-    }
-
     function cosine(bytes memory a, bytes memory b) external pure returns (uint256) {
         return Sketch.cosine(Sketch.spread(a), b);
     }

@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Sequence
 from itertools import pairwise
+from math import isqrt
 from pathlib import Path
 from random import Random
 
@@ -52,17 +53,23 @@ class Harness:
     def number(self, name: str, *arguments: int, result: str = "uint256") -> int:
         return self.call(name, [("uint256", argument) for argument in arguments], result)
 
+    def choose(self, value: int, samples: int, offers: Sequence[Offer], max_sellers: int) -> list[int]:
+        return list(self.call("choose", _judged(value, samples, offers, max_sellers), "uint256[]"))
+
     def row(self, value: int, samples: int, offers: Sequence[Offer], max_sellers: int) -> bytes:
-        """As the judge gets it: the candidates by surplus, and the first one left out."""
-        looked_at, left_out = mechanism.candidates(value, samples, offers, max_sellers)
-        ranked = [*looked_at, *([left_out] if left_out else [])]
-        with_surplus = [(o.seller, o.cost, o.size, mechanism.surplus(value, samples, o)) for o in ranked]
-        arguments = [("uint256", value), ("uint256", samples), (OFFERS, with_surplus), ("uint256", max_sellers)]
-        return self.call("row", arguments, "bytes")
+        return self.call("row", _judged(value, samples, offers, max_sellers), "bytes")
 
     def similarity(self, own: bytes, others: Sequence[bytes], floor: int) -> list[int]:
         arguments = [("bytes", own), ("bytes[]", others), ("uint256", floor)]
         return list(self.call("similarity", arguments, "uint256[]"))
+
+
+def _judged(value: int, samples: int, offers: Sequence[Offer], max_sellers: int) -> list[tuple[str, object]]:
+    """What the judge of a row is given: of the offers, the candidates by surplus and the first one left out."""
+    looked_at, left_out = mechanism.candidates(value, samples, offers, max_sellers)
+    ranked = [*looked_at, *filter(None, [left_out])]
+    with_surplus = [(o.seller, o.cost, o.size, mechanism.surplus(value, samples, o)) for o in ranked]
+    return [("uint256", value), ("uint256", samples), (OFFERS, with_surplus), ("uint256", max_sellers)]
 
 
 @pytest.fixture(scope="module")
@@ -83,12 +90,20 @@ def seeded(name: str) -> Random:
     return Random(f"{name} {SEED}")
 
 
-# --- gain, effective samples, surplus ---
-
-
 def length(rng: Random, bits: int) -> int:
     """A number of at most `bits` bits, all lengths alike, at least 1."""
     return rng.randint(1, (1 << rng.randint(1, bits)) - 1)
+
+
+# --- root, gain, effective samples, surplus ---
+
+
+def test_roots_are_equal(harness):
+    rng = seeded("root")
+    for _ in range(ROWS // 4):
+        square = length(rng, 128) ** 2
+        for x in (square - 1, square, square + 1, length(rng, 256)):
+            assert harness.number("squareRoot", x) == isqrt(x), x
 
 
 def test_gains_are_equal(harness):
@@ -136,6 +151,15 @@ def random_market(rng: Random) -> tuple[int, int, list[Offer], int]:
     value = rng.choice([length(rng, 96) | LEAST_VALUE, 10**18, 10**20, MOST])
     samples = rng.choice([1, 3_000, length(rng, 20), length(rng, 64), MOST_SAMPLES])
     return value, samples, random_offers(rng, value, samples), rng.choice([1, 2, 4, 8, 32, 32])
+
+
+def test_choices_are_equal(harness):
+    rng = seeded("choices")
+    for _ in range(ROWS // 4):
+        value, samples, offers, max_sellers = random_market(rng)
+        looked_at, _ = mechanism.candidates(value, samples, offers, max_sellers)
+        chosen = mechanism.choose(value, samples, looked_at)
+        assert harness.choose(value, samples, offers, max_sellers) == [offer.seller for offer in chosen]
 
 
 def test_rows_are_equal(harness):
