@@ -91,7 +91,7 @@ def default(app: typer.Typer) -> Callable[[Step[P]], Step[P]]:
     """Makes a function of a session what a group does by itself, where none of its commands is named."""
 
     def add(function: Step[P]) -> Step[P]:
-        app.callback(invoke_without_command=True)(_with_options(function))
+        app.callback(invoke_without_command=True, no_args_is_help=False)(_with_options(function))
         return function
 
     return add

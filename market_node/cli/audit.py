@@ -85,6 +85,7 @@ def _document(audit: "Audit") -> dict[str, Any]:
         "findings": [
             {
                 "kind": finding.kind,
+                "round": finding.round,
                 "participant": finding.participant,
                 "account": finding.account,
                 "expected": _value(finding.expected),
