@@ -158,15 +158,19 @@ def draw(
 ) -> None:
     """Draw the round's seed. Anyone may.
 
-    One call chooses a block, a later one makes its hash the seed; this makes both.
+    One call chooses a block, a later one makes its hash the seed; this makes both. A seed that is drawn is shown.
     """
     from ..chain import require_phase
     from ..phases import Phase
 
-    chain = session.signing
-    require_phase(chain, number, Phase.DRAW)
-    with session.screen.working("waiting for the block after the next"):
-        seed = _draw(chain, number, once)
+    state = session.chain.state(number)
+    if state.seed_time:
+        seed: bytes | None = state.seed
+    else:
+        require_phase(session.chain, number, Phase.DRAW)
+        chain = session.signing
+        with session.screen.working("waiting for the block after the next"):
+            seed = _draw(chain, number, once)
     session.screen.say(f"round {number}: " + (f"seed {seed.hex()}" if seed else "a block is chosen; draw once more"))
     session.screen.result({"round": number, "seed": seed})
 

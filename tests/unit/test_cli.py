@@ -628,7 +628,9 @@ def played(join: Callable[[int], Node], node: Node, task: str, models: Path, dev
         assert player("commit", number, models / name, *BID).code == 0
         lost = set(blocks.iterdir()) - before
     devnet.warp(600)
-    assert aggregator("draw", number).code == 0
+    assert aggregator("draw", number, "--once", "--json").document["seed"] is None
+    seed = aggregator("draw", number, "--json").document["seed"]
+    assert aggregator("draw", number, "--json").document["seed"] == seed is not None
     for player in players:
         assert player("reveal", number).code == 0
     for block in lost:
