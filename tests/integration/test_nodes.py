@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -75,11 +76,13 @@ def node(request) -> Iterator[Remote]:
         env={**os.environ, "PATH": path},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
+        start_new_session=True,
     )
     try:
         yield started(Remote(f"http://127.0.0.1:{port}"))
     finally:
-        running.terminate()
+        # The program may be a script around the node, which would outlive it.
+        os.killpg(running.pid, signal.SIGTERM)
         running.wait(10)
 
 
