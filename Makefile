@@ -47,7 +47,7 @@ abi: node_modules/.installed
 	$(BIN)/python -m market_node.compile
 
 bench: node_modules/.installed
-	$(BIN)/python benchmarks/gas.py
+	$(BIN)/python -m benchmarks.gas
 
 # Breaks the code on purpose and checks that the tests notice.
 mutants: node_modules/.installed

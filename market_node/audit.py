@@ -1,14 +1,14 @@
 """Recomputes a round from the chain's logs alone and says what differs. Needs no key, no model and nobody's word.
 
 The same pure functions that settle a round check it: `settlement.settle` for the rows, `settlement.payout` and
-`settlement.refunds` for the money, `settlement.reputations` for what is remembered.
+`settlement.refunds` for the money; `history` folds `settlement.reputations` over the rounds before.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from .records import Purchase, Round, Row, Settlement
-from .settlement import Payout, Refund, payout, refunds, reputations, settle
+from .settlement import Payout, Refund, payout, refunds, settle
 from .terms import deposit_range
 
 KINDS = {
@@ -18,7 +18,7 @@ KINDS = {
     "wrong-credit": "the escrow credited another amount than the rows and the terms give",
     "wrong-burn": "the escrow burnt another amount than the rules say",
     "wrong-aggregator": "the aggregator was paid another amount than what is left of the pot",
-    "wrong-reputation": "a reputation changed to another value than the ratings give",
+    "wrong-reputation": "a reveal was given another reputation than the earlier rounds' ratings give",
     "wrong-deposit": "a deposit is outside what the terms allow",
     "unbalanced": "credits, burnt amounts and what is still locked do not add up to deposits and bond",
 }
@@ -54,7 +54,8 @@ class Trail:
     refunded: bool = False
     """Whether the payments were refunds of a void round."""
     reputations: tuple[tuple[int, int, int], ...] = ()
-    """(index, before, after) of each participant, in the order of the changes."""
+    """(index, due, used) of each reveal: the reputation that the aggregator's earlier rounds give, and the one that the
+    contract used. All that a reputation ever does, it does by the latter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ class Audit:
     credits: int
     """Credits to participants that were recomputed."""
     reputations: int
-    """Changes of reputation that were recomputed."""
+    """Reputations, as reveals used them, that were recomputed from earlier rounds."""
     findings: tuple[Finding, ...]
 
 
@@ -146,15 +147,10 @@ def _balance(round_: Round, trail: Trail, burnt: int) -> Iterator[Finding]:
 
 
 def _reputations(round_: Round, trail: Trail) -> Iterator[Finding]:
-    if round_.settlement is None:
-        return
-    before = {index: reputation for index, reputation, _ in trail.reputations}
-    now = [before.get(index, 0) for index in range(len(round_.participants))]
-    due = reputations(round_, round_.settlement, now)
-    for index, _, after in trail.reputations:
-        if after != due[index]:
-            text = f"the reputation of participant {index} became {after}, its ratings give {due[index]}"
-            yield _finding("wrong-reputation", round_, index, due[index], after, text)
+    for index, due, used in trail.reputations:
+        if used != due:
+            text = f"participant {index} was given a reputation of {used}, its earlier ratings give {due}"
+            yield _finding("wrong-reputation", round_, index, due, used, text)
 
 
 def with_fault(round_: Round) -> bool:

@@ -32,9 +32,6 @@ class Ledger:
     """By round, what the escrow and the reputations did."""
     reputations: Mapping[tuple[str, str], int] = field(default_factory=dict)
     """(Aggregator, account) → reputation, where a payout ever touched it. Recomputed: no log says it."""
-    believed: Mapping[int, tuple[tuple[int, int, int], ...]] = field(default_factory=dict)
-    """By round, (index, due, emitted) of each reveal: the reputation that earlier rounds give, and the one that the
-    contract used. All that a reputation ever does, it does by the latter."""
     encryption_keys: Mapping[str, bytes] = field(default_factory=dict)
     """Account → the key that is in force for what it does next."""
     awaited: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
@@ -51,14 +48,13 @@ def replay(events: Iterable[Event], ledger: Ledger = Ledger()) -> Ledger:
         dict(ledger.rounds),
         dict(ledger.trails),
         dict(ledger.reputations),
-        dict(ledger.believed),
         dict(ledger.encryption_keys),
         dict(ledger.awaited),
     )
     for event in events:
         if step := _STEPS.get(event.name):
             step(fold, **event.arguments)
-    return Ledger(fold.rounds, fold.trails, fold.reputations, fold.believed, fold.encryption_keys, fold.awaited)
+    return Ledger(fold.rounds, fold.trails, fold.reputations, fold.encryption_keys, fold.awaited)
 
 
 @dataclass(slots=True)
@@ -68,7 +64,6 @@ class _Fold:
     rounds: dict[int, Round]
     trails: dict[int, Trail]
     reputations: dict[tuple[str, str], int]
-    believed: dict[int, tuple[tuple[int, int, int], ...]]
     encryption_keys: dict[str, bytes]
     awaited: dict[int, tuple[int, ...]]
 
@@ -115,7 +110,8 @@ class _Fold:
         self._participant(round, index, reveal=reveal)
         self.rounds[round] = replace(self.rounds[round], reveal_order=(*self.rounds[round].reveal_order, index))
         due = self.reputations.get((self.rounds[round].aggregator, account), LEAST_REPUTATION)
-        self.believed[round] = (*self.believed.get(round, ()), (index, due, reputation))
+        trail = self.trails[round]
+        self.trails[round] = replace(trail, reputations=(*trail.reputations, (index, due, reputation)))
 
     def settled(self, round: int, excluded: tuple[int, ...], rows: bytes, deliveries: bytes) -> None:
         before = self._round(round)

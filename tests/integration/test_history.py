@@ -98,7 +98,7 @@ def test_reputations_are_recomputed_and_go_on_from_round_to_round(devnet, actors
     for (aggregator, account), reputation in ledger.reputations.items():
         assert actors.alice.reputation(aggregator, account) == reputation
     assert ledger.reputations[actors.erin.account, actors.bob.account] > LEAST_REPUTATION
-    believed = [ledger.believed[play.number] for play in rounds]
+    believed = [ledger.trails[play.number].reputations for play in rounds]
     assert [[index for index, _, _ in each] for each in believed] == [[1, 0]] * 3
     assert all(due == emitted for each in believed for _, due, emitted in each)
     bob = [emitted for each in believed for index, _, emitted in each if index == 1]

@@ -6,8 +6,8 @@ from random import Random
 import pytest
 
 from market_node.audit import KINDS, Trail, audit
-from market_node.records import LEAST_REPUTATION, Purchase
-from market_node.settlement import payout, refunds, reputations, settle
+from market_node.records import Purchase
+from market_node.settlement import payout, refunds, settle
 from tests.unit.rounds import random_round, spoilt
 
 SEEDS = range(40)
@@ -27,14 +27,13 @@ def honest_trail(round_) -> Trail:
     """What contracts that follow the rules would have logged."""
     due = payout(round_, round_.settlement)
     accounts = [participant.account for participant in round_.participants]
-    now = [LEAST_REPUTATION + 100 * index for index in range(len(accounts))]
-    changed = zip(now, reputations(round_, round_.settlement, now), strict=True)
+    used = [(index, each.reveal.reputation) for index, each in enumerate(round_.participants) if each.reveal]
     return Trail(
         credits=dict(zip(accounts, due.credits, strict=True)),
         paid=frozenset(range(len(accounts))),
         burnt=due.burnt,
         aggregator=due.aggregator,
-        reputations=tuple((index, before, after) for index, (before, after) in enumerate(changed)),
+        reputations=tuple((index, reputation, reputation) for index, reputation in used),
     )
 
 
@@ -109,8 +108,8 @@ def test_a_wrong_burn_and_a_wrong_aggregator_payment_are_found():
 def test_a_wrong_reputation_is_found():
     _, round_ = settled(3)
     trail = honest_trail(round_)
-    index, before, after = trail.reputations[0]
-    off = replace(trail, reputations=((index, before, after + 1), *trail.reputations[1:]))
+    index, due, used = trail.reputations[0]
+    off = replace(trail, reputations=((index, due, used + 1), *trail.reputations[1:]))
     assert kinds(round_, off) == ["wrong-reputation"]
 
 
