@@ -14,7 +14,8 @@ abstract contract MarketBase is Checks {
     uint32 internal constant MIN_PHASE = 60;
     uint96 internal constant NOT_SELLING = type(uint96).max;
     uint256 internal constant ONE = 1e18; // a token, base units
-    uint256 internal constant LEAST_REPUTATION = 2048;
+    uint256 internal constant FULL = 1 << 16; // a reputation of 1
+    uint256 internal constant LEAST = FULL / 32;
 
     TestToken internal token;
     MarketHarness internal market;
@@ -48,6 +49,38 @@ abstract contract MarketBase is Checks {
         reputation = market.reputation();
     }
 
+    /// @dev Not `block.timestamp`, which the compiler may read when it pleases: it does not change during a transaction.
+    function time() internal view returns (uint256) {
+        return vm.getBlockTimestamp();
+    }
+
+    // --- claims ---
+
+    /// @dev The market refuses what `caller` asks, and says `reason`.
+    function refuses(address caller, bytes memory question, bytes memory reason) internal {
+        vm.prank(caller);
+        (bool done, bytes memory answer) = address(market).call(question);
+        check(!done, "the call is refused");
+        checkEq(keccak256(answer), keccak256(reason), "the reason given");
+    }
+
+    /// @dev The next call makes `emitter` log exactly `event_` of the reference that the test emits in between.
+    function expects(address emitter) internal {
+        vm.expectEmit(true, true, true, true, emitter);
+    }
+
+    function wrongPhase(uint256 round, Phase actual) internal pure returns (bytes memory) {
+        return abi.encodeWithSelector(IMarket.WrongPhase.selector, round, actual);
+    }
+
+    function unknown(uint256 round) internal pure returns (bytes memory) {
+        return abi.encodeWithSelector(IMarket.UnknownRound.selector, round);
+    }
+
+    function checkPhase(uint256 round, Phase expected, string memory what) internal view {
+        checkEq(uint256(market.phaseOf(round)), uint256(expected), what);
+    }
+
     // --- actors ---
 
     function makeActor(string memory name) internal returns (address actor) {
@@ -55,11 +88,29 @@ abstract contract MarketBase is Checks {
         vm.label(actor, name);
     }
 
+    function several(address a, address b) internal pure returns (address[] memory actors) {
+        actors = new address[](2);
+        (actors[0], actors[1]) = (a, b);
+    }
+
+    function several(address a, address b, address c) internal pure returns (address[] memory actors) {
+        actors = new address[](3);
+        (actors[0], actors[1], actors[2]) = (a, b, c);
+    }
+
     /// @dev Gives an account what it needs before a round: an available balance and an encryption key.
     function prepare(address account, uint256 amount) internal {
         fund(account, amount);
+        setKey(account);
+    }
+
+    function setKey(address account) internal {
         vm.prank(account);
-        market.setEncryptionKey(keccak256(abi.encode("key", account)));
+        market.setEncryptionKey(keyOf(account));
+    }
+
+    function keyOf(address account) internal pure returns (bytes32) {
+        return keccak256(abi.encode("key", account));
     }
 
     function fund(address account, uint256 amount) internal {
@@ -82,7 +133,7 @@ abstract contract MarketBase is Checks {
             similarityFloor: 6554,
             maxSellers: 8,
             maxParticipants: 100,
-            commitDeadline: uint40(block.timestamp + 1 hours),
+            commitDeadline: uint40(time() + 1 hours),
             drawTime: 10 minutes,
             revealTime: 20 minutes,
             settleTime: 30 minutes,
@@ -109,9 +160,10 @@ abstract contract MarketBase is Checks {
         return Model({cid: keccak256(abi.encode("cid", account)), root: keccak256(abi.encode("root", account))});
     }
 
-    function someDeposit(uint256 round) internal view returns (uint96) {
+    /// @return Enough for a bid of `value`.
+    function depositFor(uint256 round, uint256 value) internal view returns (uint96) {
         Terms memory terms = market.roundOf(round).terms;
-        return uint96(uint256(10 * ONE) + terms.fee + terms.revealBond + terms.maxSellers);
+        return uint96(value + terms.fee + terms.revealBond + terms.maxSellers);
     }
 
     function seal(uint256 round, address account, Bid memory bid, bytes32 salt) internal view returns (bytes32) {
@@ -127,11 +179,19 @@ abstract contract MarketBase is Checks {
         return market.commit(round, sealedBid, secret.model, deposit);
     }
 
-    /// @dev Prepares an account and commits with an ordinary bid.
-    function enter(uint256 round, address account) internal returns (uint256 index) {
-        uint96 deposit = someDeposit(round);
+    /// @dev Prepares an account and commits with it.
+    function enter(uint256 round, address account, Bid memory bid) internal returns (uint256 index) {
+        uint96 deposit = depositFor(round, bid.value);
         prepare(account, deposit);
-        return commit(round, account, someBid(), deposit);
+        return commit(round, account, bid, deposit);
+    }
+
+    function enter(uint256 round, address account) internal returns (uint256 index) {
+        return enter(round, account, someBid());
+    }
+
+    function enter(uint256 round, address[] memory accounts) internal {
+        for (uint256 i = 0; i < accounts.length; ++i) enter(round, accounts[i]);
     }
 
     function closeCommits(uint256 round) internal {
@@ -154,23 +214,43 @@ abstract contract MarketBase is Checks {
                 mstore(add(add(sketch, 32), i), word)
             }
         }
-        for (uint256 i = 0; i < 1024; ++i) if (sketch[i] == 0x80) sketch[i] = 0x81;
     }
 
+    /// @return 80 bytes, as an X25519 HPKE wraps a key.
     function someSealedKey(address account) internal pure returns (bytes memory) {
-        return abi.encodePacked(
-            keccak256(abi.encode("a", account)), keccak256(abi.encode("b", account)), bytes16(keccak256(abi.encode("c", account)))
+        bytes32 word = keccak256(abi.encode("sealed key", account));
+        return abi.encodePacked(word, keccak256(abi.encode(word)), bytes16(word));
+    }
+
+    /// @return What `account` sends to reveal.
+    function revealCall(uint256 round, address account) internal view returns (bytes memory) {
+        (, uint16 index) = market.recordOf(round, account);
+        Secret memory secret = secrets[round][account];
+        bytes32 seed = market.roundOf(round).seed;
+        bytes memory sketch = someSketch(account);
+        bytes memory sealedKey = someSealedKey(account);
+        return abi.encodeCall(
+            IMarket.reveal, (round, index, seed, secret.bid, secret.salt, secret.model, sketch, sealedKey)
         );
     }
 
     function reveal(uint256 round, address account) internal {
-        (, uint16 index) = market.recordOf(round, account);
-        bytes32 seed = market.roundOf(round).seed;
-        Secret memory secret = secrets[round][account];
-        bytes memory sketch = someSketch(account);
-        bytes memory sealedKey = someSealedKey(account);
+        does(account, revealCall(round, account));
+    }
+
+    /// @dev Lets `account` call the market.
+    function does(address account, bytes memory question) internal {
         vm.prank(account);
-        market.reveal(round, index, seed, secret.bid, secret.salt, secret.model, sketch, sealedKey);
+        (bool done, bytes memory answer) = address(market).call(question);
+        if (!done) {
+            assembly ("memory-safe") {
+                revert(add(answer, 0x20), mload(answer))
+            }
+        }
+    }
+
+    function reveal(uint256 round, address[] memory accounts) internal {
+        for (uint256 i = 0; i < accounts.length; ++i) reveal(round, accounts[i]);
     }
 
     function closeReveals(uint256 round) internal {
@@ -178,10 +258,23 @@ abstract contract MarketBase is Checks {
         vm.warp(uint256(r.seedTime) + r.terms.revealTime);
     }
 
-    function settle(uint256 round, uint256[] memory excluded, bytes memory rows) internal {
+    /// @return What the aggregator sends to settle.
+    function settleCall(uint256 round, uint256[] memory excluded, bytes memory rows)
+        internal
+        view
+        returns (bytes memory)
+    {
         bytes30 revealsHash = market.roundOf(round).revealsHash;
-        vm.prank(aggregator);
-        market.settle(round, revealsHash, excluded, rows, keccak256("deliveries"));
+        return abi.encodeCall(IMarket.settle, (round, revealsHash, excluded, rows, keccak256("deliveries")));
+    }
+
+    function settle(uint256 round, uint256[] memory excluded, bytes memory rows) internal {
+        does(aggregator, settleCall(round, excluded, rows));
+    }
+
+    function closeSettlement(uint256 round) internal {
+        Round memory r = market.roundOf(round);
+        vm.warp(uint256(r.seedTime) + r.terms.revealTime + r.terms.settleTime);
     }
 
     function closeChallenges(uint256 round) internal {
@@ -189,22 +282,49 @@ abstract contract MarketBase is Checks {
         vm.warp(uint256(r.settleTime) + r.terms.challengeTime);
     }
 
+    function closeRefutations(uint256 round) internal {
+        Round memory r = market.roundOf(round);
+        vm.warp(uint256(r.settleTime) + r.terms.challengeTime + r.terms.refuteTime);
+    }
+
+    // --- whole stretches ---
+
+    /// @return round In Reveal, with these participants.
+    function drawn(address[] memory accounts) internal returns (uint256 round) {
+        round = open();
+        enter(round, accounts);
+        closeCommits(round);
+        draw(round);
+    }
+
+    /// @return round In Settle, with these participants, of whom all revealed.
+    function revealed(address[] memory accounts) internal returns (uint256 round) {
+        round = drawn(accounts);
+        reveal(round, accounts);
+        closeReveals(round);
+    }
+
     // --- rows ---
 
-    function noneExcluded(uint256 n) internal pure returns (uint256[] memory) {
-        return new uint256[]((n + 255) / 256);
+    function noneExcluded() internal pure returns (uint256[] memory) {
+        return new uint256[](1);
+    }
+
+    function excluding(uint256 index) internal pure returns (uint256[] memory excluded) {
+        excluded = new uint256[](1);
+        excluded[0] = 1 << index;
     }
 
     /// @return A row without a purchase.
-    function emptyRow() internal pure returns (bytes memory) {
+    function row() internal pure returns (bytes memory) {
         return hex"00";
     }
 
-    function row(uint16 seller, uint96 price) internal pure returns (bytes memory) {
-        return abi.encodePacked(uint8(1), seller, price);
+    function row(uint256 seller, uint256 price) internal pure returns (bytes memory) {
+        return abi.encodePacked(uint8(1), uint16(seller), uint96(price));
     }
 
-    function row(uint16 seller, uint96 price, uint16 seller2, uint96 price2) internal pure returns (bytes memory) {
-        return abi.encodePacked(uint8(2), seller, price, seller2, price2);
+    function row(uint256 seller, uint256 price, uint256 seller2, uint256 price2) internal pure returns (bytes memory) {
+        return abi.encodePacked(uint8(2), uint16(seller), uint96(price), uint16(seller2), uint96(price2));
     }
 }
