@@ -54,3 +54,16 @@ def test_every_other_spelling_is_refused(text):
 def test_what_is_not_json_is_refused(value):
     with pytest.raises(ValueError):  # noqa: PT011
         canonical(value)
+
+
+def test_a_value_too_deep_to_be_read_back_is_not_written():
+    deep: list = []
+    for _ in range(64):
+        deep = [deep]
+    with pytest.raises(ValueError, match="deep"):
+        canonical(deep)
+    assert read_canonical(canonical(deep[0])) == deep[0]
+
+
+def test_brackets_in_a_string_are_no_depth():
+    assert read_canonical(canonical("[" * 1000 + '\\"')) == "[" * 1000 + '\\"'
