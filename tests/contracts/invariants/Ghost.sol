@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.28;
+
+import {Bid, Model, Phase, Round, Terms} from "../../../contracts/IMarket.sol";
+import {IEscrow} from "../../../contracts/IEscrow.sol";
+import {IReputation} from "../../../contracts/IReputation.sol";
+import {MarketHarness} from "../../../contracts/test/MarketHarness.sol";
+import {TestToken} from "../../../contracts/test/TestToken.sol";
+import {Checks} from "../Checks.sol";
+import {Dice} from "../Dice.sol";
+import {Books, SlowPayouts} from "../SlowPayouts.sol";
+import {vm} from "../Vm.sol";
+
+/// @notice What has come to pass in a campaign, for its report.
+enum Sight {
+    Opened,
+    Committed,
+    Drawn,
+    Forgotten, // the seed's block, for 256 others had passed
+    Revealed,
+    Settled,
+    Excluded,
+    WrongRow, // one that does not count
+    Rated,
+    Rejected,
+    Challenged,
+    Refuted,
+    PaidOut, // to the last participant
+    VoidUnsettled, // with fault: no settlement in time
+    VoidChallenged, // with fault: a challenge stands
+    VoidUndrawn, // without: no seed in time
+    VoidSolitary, // without: one revealed
+    VoidSilent, // without: a seed, and nobody revealed
+    VoidEmpty, // without: fewer than two committed
+    Trespass
+}
+
+/// @notice What accounts own and rounds hold, kept beside the market by the slow rules, and what was seen on the way.
+/// @dev A base of `Crowd`, which acts. Every amount here is what it has to be; the invariants compare it with what is.
+abstract contract Ghost is Checks, Dice {
+    using SlowPayouts for Books;
+
+    /// @notice What an account put into its sealed bid.
+    struct Secret {
+        Bid bid;
+        bytes32 salt;
+        Model model;
+    }
+
+    MarketHarness public immutable market;
+    IEscrow public immutable escrow;
+    IReputation public immutable reputation;
+    TestToken public immutable token;
+    address internal immutable stranger = actorNamed("stranger");
+
+    address[] public actors;
+    mapping(address account => uint256) public availableOf;
+    mapping(address aggregator => mapping(address account => uint256)) private _reputationOf; // 0 where it never changed
+    mapping(uint256 round => uint256) public locked; // all that ever went into its pot
+    mapping(uint256 round => uint256) public spent; // all that ever left it, as measured: see `measured`
+    mapping(uint256 round => mapping(uint256 index => bool)) public paid;
+    mapping(uint256 round => uint256) public payments;
+    mapping(uint256 round => bool) public aggregatorPaid;
+    uint256 public burnt;
+    uint256 public donated;
+
+    mapping(uint256 round => Books) internal books;
+    mapping(uint256 round => address[]) internal accounts; // by index
+    mapping(uint256 round => address[]) internal challengers; // by number; zero where refuted or refunded
+    mapping(uint256 round => mapping(address account => Secret)) internal secrets;
+
+    mapping(uint256 round => Phase) public lastPhase;
+    mapping(Sight sight => uint256) public seen;
+    mapping(uint256 round => bool) private _seenVoid;
+
+    constructor() {
+        token = new TestToken();
+        market = new MarketHarness(token, 60);
+        escrow = market.escrow();
+        reputation = market.reputation();
+        string[6] memory names = ["alice", "bob", "carol", "dave", "erin", "frank"];
+        for (uint256 i = 0; i < names.length; ++i) actors.push(actorNamed(names[i]));
+    }
+
+    function actorNamed(string memory name) private returns (address actor) {
+        actor = address(uint160(uint256(keccak256(bytes(name)))));
+        vm.label(actor, name);
+    }
+
+    function actorCount() public view returns (uint256) {
+        return actors.length;
+    }
+
+    function reputationOf(address aggregator, address account) public view returns (uint256) {
+        uint256 r = _reputationOf[aggregator][account];
+        return r == 0 ? 2048 : r;
+    }
+
+    // --- what goes into a pot ---
+
+    function noteLocked(uint256 round, address account, uint256 amount) internal {
+        availableOf[account] -= amount;
+        locked[round] += amount;
+    }
+
+    // --- what leaves it ---
+
+    /// @dev Adds to `spent` what the accounts have and what is burnt has grown by, whatever the rules say.
+    modifier measured(uint256 round) {
+        uint256 before = wealth();
+        _;
+        spent[round] += wealth() - before;
+    }
+
+    function wealth() private view returns (uint256 sum) {
+        sum = escrow.burnt() + escrow.available(stranger);
+        for (uint256 i = 0; i < actors.length; ++i) sum += escrow.available(actors[i]);
+    }
+
+    function notePayOut(uint256 round, uint256 from, uint256 to) internal {
+        Books memory b = books[round];
+        for (uint256 i = from; i < to; ++i) {
+            if (!pays(round, i)) continue;
+            (uint256 credit, uint256 lost) = b.creditOf(i);
+            availableOf[accounts[round][i]] += credit;
+            burnt += lost;
+            noteReputation(round, b, i);
+        }
+        if (payments[round] == b.entries.length && !aggregatorPaid[round]) {
+            aggregatorPaid[round] = true;
+            availableOf[aggregatorOf(round)] += b.aggregatorCredit();
+            seen[Sight.PaidOut] += 1;
+        }
+    }
+
+    function noteRefund(uint256 round, uint256 from, uint256 to) internal {
+        Books memory b = books[round];
+        for (uint256 i = from; i < to; ++i) if (pays(round, i)) availableOf[accounts[round][i]] += b.refundOf(i);
+        if (aggregatorPaid[round]) return;
+        aggregatorPaid[round] = true;
+        availableOf[aggregatorOf(round)] += b.aggregatorRefund();
+        burnt += b.voidBurnt();
+    }
+
+    function noteChallengeRefund(uint256 round, uint256 challenge) internal {
+        Books memory b = books[round];
+        availableOf[challengers[round][challenge]] += b.bond / 32 + b.reward();
+        challengers[round][challenge] = address(0);
+    }
+
+    /// @return Whether participant `index` is still to be paid; never again after this.
+    function pays(uint256 round, uint256 index) private returns (bool) {
+        if (paid[round][index]) return false;
+        paid[round][index] = true;
+        payments[round] += 1;
+        return true;
+    }
+
+    function noteReputation(uint256 round, Books memory b, uint256 i) private {
+        address aggregator = aggregatorOf(round);
+        address account = accounts[round][i];
+        _reputationOf[aggregator][account] = b.reputationAfter(i, reputationOf(aggregator, account));
+    }
+
+    function aggregatorOf(uint256 round) internal view returns (address) {
+        return market.roundOf(round).aggregator;
+    }
+
+    // --- phases ---
+
+    /// @dev After every step: no round has gone back, and what is over stays as it ended.
+    function notePhases() internal {
+        for (uint256 round = market.roundCount(); round > 0; --round) {
+            Phase last = lastPhase[round];
+            Phase phase = market.phaseOf(round);
+            check(phase >= last, "a phase went back");
+            check(last != Phase.Payout || phase == Phase.Payout, "a payout was undone");
+            lastPhase[round] = phase;
+            if (phase == Phase.Void && !_seenVoid[round]) {
+                _seenVoid[round] = true;
+                noteVoid(round);
+            }
+        }
+    }
+
+    function noteVoid(uint256 round) private {
+        Round memory r = market.roundOf(round);
+        Sight sight = Sight.VoidUnsettled;
+        if (r.participants < 2) sight = Sight.VoidEmpty;
+        else if (r.seedTime == 0) sight = Sight.VoidUndrawn;
+        else if (r.revealed == 0) sight = Sight.VoidSilent;
+        else if (r.revealed == 1) sight = Sight.VoidSolitary;
+        else if (r.settleTime != 0) sight = Sight.VoidChallenged;
+        seen[sight] += 1;
+    }
+}
