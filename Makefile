@@ -48,6 +48,7 @@ abi: node_modules/.installed
 
 bench: node_modules/.installed
 	$(BIN)/python -m benchmarks.gas
+	$(BIN)/python -m benchmarks.demo
 
 # Breaks the code on purpose and checks that the tests notice.
 mutants: node_modules/.installed

@@ -20,11 +20,11 @@ def machine() -> str:
 
 
 def write(document: str, name: str, text: str) -> None:
-    """Replaces what stands between `<!-- name -->` and `<!-- /name -->` in a document of the tree."""
+    """Replaces what stands between `<!-- name … -->` and `<!-- /name -->` in a document of the tree."""
     path = TREE / document
     before = path.read_text(encoding="utf-8")
-    block = f"<!-- {name} -->\n{text.strip()}\n<!-- /{name} -->"
-    after, found = re.subn(rf"<!-- {name} -->.*?<!-- /{name} -->", lambda _: block, before, flags=re.S)
+    places = rf"(<!-- {name}[^>]*-->).*?(<!-- /{name} -->)"
+    after, found = re.subn(places, lambda found: f"{found[1]}\n{text.strip()}\n{found[2]}", before, flags=re.S)
     if found != 1:
         raise SystemExit(f"{document} has no place for {name!r}: it needs the two markers once")
     path.write_text(after, encoding="utf-8")
