@@ -64,7 +64,7 @@ abstract contract MarketBase is Checks {
         checkEq(keccak256(answer), keccak256(reason), "the reason given");
     }
 
-    /// @dev The next call makes `emitter` log exactly `event_` of the reference that the test emits in between.
+    /// @dev The next call makes `emitter` log exactly what the test emits in between.
     function expects(address emitter) internal {
         vm.expectEmit(true, true, true, true, emitter);
     }
@@ -303,6 +303,7 @@ abstract contract MarketBase is Checks {
         reveal(round, accounts);
         closeReveals(round);
     }
+
 
     // --- rows ---
 
