@@ -220,10 +220,10 @@ contract ConservationTest is MarketBase, Dice {
         }
     }
 
-    /// @dev So that the claims above are made about rounds of every kind.
+    /// @dev So that the claims above are made about rounds of every kind. Few, for a failure is replayed in memory.
     function test_the_rounds_played_are_of_every_kind() public {
         uint256[5] memory seen;
-        for (uint256 seed = 0; seed < 60; ++seed) {
+        for (uint256 seed = 0; seed < 32; ++seed) {
             delete books;
             delete accounts;
             delete challengers;
@@ -240,10 +240,10 @@ contract ConservationTest is MarketBase, Dice {
                 seen[2] += 1;
             }
         }
-        check(seen[0] > 20, "paid out");
-        check(seen[1] > 3, "void with fault");
-        check(seen[2] > 5, "void without fault");
-        check(seen[3] > 10, "rejections");
-        check(seen[4] > 10, "rows that do not count");
+        check(seen[0] > 10, "paid out");
+        check(seen[1] > 1, "void with fault");
+        check(seen[2] > 2, "void without fault");
+        check(seen[3] > 5, "rejections");
+        check(seen[4] > 5, "rows that do not count");
     }
 }

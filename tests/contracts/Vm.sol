@@ -20,6 +20,7 @@ interface Vm {
     function addr(uint256 privateKey) external pure returns (address);
     function assume(bool condition) external pure;
     function chainId(uint256 id) external;
+    function envOr(string calldata name, uint256 otherwise) external view returns (uint256);
     function expectCall(address callee, bytes calldata data, uint64 count) external;
     function expectEmit(bool topic1, bool topic2, bool topic3, bool data, address emitter) external;
     function expectRevert() external;
@@ -34,6 +35,7 @@ interface Vm {
     function recordLogs() external;
     function roll(uint256 block_) external;
     function setBlockhash(uint256 block_, bytes32 hash) external;
+    function setEnv(string calldata name, string calldata value) external;
     function sign(uint256 privateKey, bytes32 digest) external pure returns (uint8 v, bytes32 r, bytes32 s);
     function startPrank(address sender) external;
     function stopPrank() external;

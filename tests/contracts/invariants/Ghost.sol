@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
-import {Bid, Model, Phase, Round, Terms} from "../../../contracts/IMarket.sol";
+import {Bid, Model, Phase, Round} from "../../../contracts/IMarket.sol";
 import {IEscrow} from "../../../contracts/IEscrow.sol";
 import {IReputation} from "../../../contracts/IReputation.sol";
 import {MarketHarness} from "../../../contracts/test/MarketHarness.sol";
