@@ -162,9 +162,12 @@ interface IMarket {
     /// @param sealedBid keccak256(abi.encode(market, chainid, round, account, bid, salt)).
     /// @param deposit fee + revealBond + maxSellers ... 16 * revealBond. That it covers the bid's value is checked at
     ///        reveal, so that the value stays hidden.
-    function commit(uint256 round, bytes32 sealedBid, Model calldata model, uint96 deposit)
-        external
-        returns (uint256 index);
+    function commit(
+        uint256 round,
+        bytes32 sealedBid,
+        Model calldata model,
+        uint96 deposit
+    ) external returns (uint256 index);
 
     /// @notice The first call chooses a block, a later one makes its hash the seed. Anyone may call.
     /// @dev Warning: a block proposer can grind its own block's hash.

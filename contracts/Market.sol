@@ -85,10 +85,12 @@ contract Market is IMarket {
     }
 
     /// @inheritdoc IMarket
-    function commit(uint256 round, bytes32 sealedBid, Model calldata model, uint96 deposit)
-        external
-        returns (uint256 index)
-    {
+    function commit(
+        uint256 round,
+        bytes32 sealedBid,
+        Model calldata model,
+        uint96 deposit
+    ) external returns (uint256 index) {
         StoredRound storage r = _in(round, Phase.Commit);
         index = r.participants;
         if (index == r.maxParticipants) revert RoundFull(round, index);
@@ -201,9 +203,13 @@ contract Market is IMarket {
     }
 
     /// @inheritdoc IMarket
-    function payOut(uint256 round, bytes calldata rows, uint256[] calldata excluded, uint256 from, uint256 to)
-        external
-    {
+    function payOut(
+        uint256 round,
+        bytes calldata rows,
+        uint256[] calldata excluded,
+        uint256 from,
+        uint256 to
+    ) external {
         StoredRound storage r = _in(round, Phase.Payout);
         uint256 n = r.participants;
         if (from >= to || to > n) revert WrongRange(from, to, n);
@@ -399,11 +405,11 @@ contract Market is IMarket {
     }
 
     /// @return participant The word of participant `index`, who is the caller.
-    function _participant(uint256 round, StoredRound storage r, uint256 index)
-        private
-        view
-        returns (uint256 participant)
-    {
+    function _participant(
+        uint256 round,
+        StoredRound storage r,
+        uint256 index
+    ) private view returns (uint256 participant) {
         if (index < MOST_PARTICIPANTS) participant = r.participantAt[index];
         address account = address(uint160(participant));
         if (account != msg.sender) revert NotTheParticipant(round, index, account);
@@ -426,10 +432,11 @@ contract Market is IMarket {
     }
 
     /// @return challenger Whose open challenge it was.
-    function _takeChallenge(uint256 round, StoredRound storage r, uint256 challenge)
-        private
-        returns (address challenger)
-    {
+    function _takeChallenge(
+        uint256 round,
+        StoredRound storage r,
+        uint256 challenge
+    ) private returns (address challenger) {
         if (challenge < r.challengers.length) challenger = r.challengers[challenge];
         if (challenger == address(0)) revert ChallengeNotOpen(round, challenge);
         r.challengers[challenge] = address(0);

@@ -89,7 +89,12 @@ contract Reputation is IReputation {
                 uint256 weight = k < 3 ? 150 : 50;
                 r = (r * (weight * k + sum)) / ((weight + 50) * k);
             }
-            return r < LEAST ? LEAST : r > MOST ? MOST : r;
+            return
+                r < LEAST
+                    ? LEAST
+                    : r > MOST
+                        ? MOST
+                        : r;
         }
     }
 }

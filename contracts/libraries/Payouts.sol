@@ -144,11 +144,13 @@ library Payouts {
     /// @dev Who did not reveal, was excluded, rejected its delivery, or has a row that counts as empty: one that no true
     ///      settlement holds, which must not touch other money than its buyer's though nobody challenged it.
     /// @return The credit without income, and the outcome.
-    function _exception(Batch memory batch, uint256 index, uint256 start, uint256 participant, uint256 outcome)
-        private
-        pure
-        returns (uint256, uint256)
-    {
+    function _exception(
+        Batch memory batch,
+        uint256 index,
+        uint256 start,
+        uint256 participant,
+        uint256 outcome
+    ) private pure returns (uint256, uint256) {
         unchecked {
             uint256 status = batch.statuses.getByte(index);
             participant += batch.least << AMOUNT; // now its deposit

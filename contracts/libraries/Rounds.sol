@@ -132,39 +132,43 @@ library Rounds {
         return self.leastDeposit - self.revealBond - self.maxSellers;
     }
 
-    function participant(StoredRound storage self, uint256 index) internal view returns (address account, uint96 deposit) {
+    function participant(
+        StoredRound storage self,
+        uint256 index
+    ) internal view returns (address account, uint96 deposit) {
         uint256 word = self.participantAt[index];
         if (word != 0) (account, deposit) = (address(uint160(word)), uint96(word >> 160) + self.leastDeposit);
     }
 
     function toRound(StoredRound storage self) internal view returns (Round memory) {
-        return Round({
-            aggregator: self.aggregator,
-            terms: Terms({
-                task: self.task,
-                fee: fee(self),
-                revealBond: self.revealBond,
-                bond: self.bond,
-                maxSamples: self.maxSamples,
-                similarityFloor: self.similarityFloor,
-                maxSellers: self.maxSellers,
-                maxParticipants: self.maxParticipants,
-                commitDeadline: self.commitDeadline,
-                drawTime: self.drawTime,
-                revealTime: self.revealTime,
-                settleTime: self.settleTime,
-                challengeTime: self.challengeTime,
-                refuteTime: self.refuteTime
-            }),
-            participants: self.participants,
-            revealed: self.revealed,
-            seedBlock: self.seedBlock,
-            seedTime: self.seedTime,
-            settleTime: self.settledAt,
-            openChallenges: self.openChallenges,
-            seed: self.seed,
-            revealsHash: self.revealsHash,
-            settlement: self.settlement
-        });
+        return
+            Round({
+                aggregator: self.aggregator,
+                terms: Terms({
+                    task: self.task,
+                    fee: fee(self),
+                    revealBond: self.revealBond,
+                    bond: self.bond,
+                    maxSamples: self.maxSamples,
+                    similarityFloor: self.similarityFloor,
+                    maxSellers: self.maxSellers,
+                    maxParticipants: self.maxParticipants,
+                    commitDeadline: self.commitDeadline,
+                    drawTime: self.drawTime,
+                    revealTime: self.revealTime,
+                    settleTime: self.settleTime,
+                    challengeTime: self.challengeTime,
+                    refuteTime: self.refuteTime
+                }),
+                participants: self.participants,
+                revealed: self.revealed,
+                seedBlock: self.seedBlock,
+                seedTime: self.seedTime,
+                settleTime: self.settledAt,
+                openChallenges: self.openChallenges,
+                seed: self.seed,
+                revealsHash: self.revealsHash,
+                settlement: self.settlement
+            });
     }
 }

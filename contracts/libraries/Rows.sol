@@ -11,17 +11,21 @@ library Rows {
     /// @param most How many purchases each may have, at most 32.
     /// @return wellFormed Whether there are exactly `n` rows of at most `most` purchases, and no byte is left over.
     /// @return rowsHash Of the concatenated hashes of the rows, each with its count.
-    function hash(bytes calldata rows, uint256 n, uint256 most)
-        internal
-        pure
-        returns (bool wellFormed, bytes32 rowsHash)
-    {
+    function hash(
+        bytes calldata rows,
+        uint256 n,
+        uint256 most
+    ) internal pure returns (bool wellFormed, bytes32 rowsHash) {
         assembly ("memory-safe") {
             let hashes := mload(0x40) // scratch beyond the free memory pointer: nothing of it outlives this block
             let hashesEnd := add(hashes, shl(5, n)) // and here a row is copied to be hashed
             let start := rows.offset
             wellFormed := 1
-            for { let next := hashes } lt(next, hashesEnd) { next := add(next, 0x20) } {
+            for {
+                let next := hashes
+            } lt(next, hashesEnd) {
+                next := add(next, 0x20)
+            } {
                 let count := byte(0, calldataload(start)) // reads as 0 beyond the calldata
                 if gt(count, most) {
                     wellFormed := 0
@@ -55,15 +59,20 @@ library Rows {
     /// @notice Adds, for every purchase of a row, its price and `mark` to its seller's word.
     /// @param words One per participant.
     /// @return spent The sum of the prices; 2**256 - 1 if the row names a seller that is no participant, and there it stops.
-    function spread(uint256 start, uint256 end, uint256[] memory words, uint256 mark)
-        internal
-        pure
-        returns (uint256 spent)
-    {
+    function spread(
+        uint256 start,
+        uint256 end,
+        uint256[] memory words,
+        uint256 mark
+    ) internal pure returns (uint256 spent) {
         assembly ("memory-safe") {
             let n := mload(words)
             let ones := shr(160, not(mload(0x60))) // 2**96 - 1; 0x60 holds 0, and hides that it could be built each time
-            for { let next := add(start, 1) } lt(next, end) { next := add(next, 14) } {
+            for {
+                let next := add(start, 1)
+            } lt(next, end) {
+                next := add(next, 14)
+            } {
                 let purchase := calldataload(next) // seller (16 bits), price (96 bits), what follows
                 let seller := shr(240, purchase)
                 if iszero(lt(seller, n)) {
@@ -81,10 +90,16 @@ library Rows {
     /// @notice Takes back what `spread` has added, to the bit: it stops at the same purchase.
     function unspread(uint256 start, uint256 end, uint256[] memory words, uint256 mark) internal pure {
         assembly ("memory-safe") {
-            for { let next := add(start, 1) } lt(next, end) { next := add(next, 14) } {
+            for {
+                let next := add(start, 1)
+            } lt(next, end) {
+                next := add(next, 14)
+            } {
                 let purchase := calldataload(next)
                 let seller := shr(240, purchase)
-                if iszero(lt(seller, mload(words))) { break }
+                if iszero(lt(seller, mload(words))) {
+                    break
+                }
                 let word := add(add(words, 0x20), shl(5, seller))
                 mstore(word, sub(mload(word), add(shr(160, shl(16, purchase)), mark)))
             }
@@ -96,7 +111,11 @@ library Rows {
     function sum(uint256 start, uint256 n) internal pure returns (uint256 spent) {
         uint256 end = endOf(start);
         assembly ("memory-safe") {
-            for { let next := add(start, 1) } lt(next, end) { next := add(next, 14) } {
+            for {
+                let next := add(start, 1)
+            } lt(next, end) {
+                next := add(next, 14)
+            } {
                 let purchase := calldataload(next)
                 if iszero(lt(shr(240, purchase), n)) {
                     spent := not(0)
