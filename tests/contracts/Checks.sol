@@ -14,11 +14,13 @@ abstract contract Checks {
     }
 
     function checkEq(uint256 actual, uint256 expected, string memory what) internal pure {
-        if (actual != expected) revert NotTrue(string.concat(what, ": ", vm.toString(actual), " is not ", vm.toString(expected)));
+        if (actual != expected)
+            revert NotTrue(string.concat(what, ": ", vm.toString(actual), " is not ", vm.toString(expected)));
     }
 
     function checkEq(address actual, address expected, string memory what) internal pure {
-        if (actual != expected) revert NotEqual(what, bytes32(uint256(uint160(actual))), bytes32(uint256(uint160(expected))));
+        if (actual != expected)
+            revert NotEqual(what, bytes32(uint256(uint160(actual))), bytes32(uint256(uint160(expected))));
     }
 
     function checkEq(bytes32 actual, bytes32 expected, string memory what) internal pure {
@@ -26,7 +28,8 @@ abstract contract Checks {
     }
 
     function checkAtMost(uint256 actual, uint256 most, string memory what) internal pure {
-        if (actual > most) revert NotTrue(string.concat(what, ": ", vm.toString(actual), " is over ", vm.toString(most)));
+        if (actual > most)
+            revert NotTrue(string.concat(what, ": ", vm.toString(actual), " is over ", vm.toString(most)));
     }
 
     /// @return `x` brought into [least, most].

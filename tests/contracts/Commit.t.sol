@@ -68,9 +68,7 @@ contract CommitTest is MarketBase {
     function test_a_commit_needs_a_key() public {
         uint256 round = open();
         fund(alice, 13 * ONE);
-        refuses(
-            alice, commitCall(round, 13 * ONE), abi.encodeWithSelector(IMarket.NoEncryptionKey.selector, alice)
-        );
+        refuses(alice, commitCall(round, 13 * ONE), abi.encodeWithSelector(IMarket.NoEncryptionKey.selector, alice));
     }
 
     function test_an_account_commits_once() public {
@@ -78,7 +76,9 @@ contract CommitTest is MarketBase {
         enter(round, alice);
         prepare(alice, 13 * ONE);
         refuses(
-            alice, commitCall(round, 13 * ONE), abi.encodeWithSelector(IMarket.AlreadyCommitted.selector, round, alice)
+            alice,
+            commitCall(round, 13 * ONE),
+            abi.encodeWithSelector(IMarket.AlreadyCommitted.selector, round, alice)
         );
     }
 

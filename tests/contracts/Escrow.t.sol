@@ -115,7 +115,9 @@ contract EscrowTest is Checks {
         fund(bob, 5);
         endow(mallory, 1);
         refuses(
-            mallory, abi.encodeCall(escrow.fund, (1)), abi.encodeWithSelector(IEscrow.TooMuchHeld.selector, 1 << 96)
+            mallory,
+            abi.encodeCall(escrow.fund, (1)),
+            abi.encodeWithSelector(IEscrow.TooMuchHeld.selector, 1 << 96)
         );
         vm.prank(alice);
         escrow.withdraw(1);
@@ -173,9 +175,7 @@ contract EscrowTest is Checks {
         token.mint(mallory, 10);
         (uint8 v, bytes32 r, bytes32 s) = signPermit(10);
         vm.prank(mallory);
-        (bool done, ) = address(escrow).call(
-            abi.encodeCall(escrow.fundWithPermit, (10, type(uint256).max, v, r, s))
-        );
+        (bool done, ) = address(escrow).call(abi.encodeCall(escrow.fundWithPermit, (10, type(uint256).max, v, r, s)));
         check(!done, "refused");
         checkEq(escrow.available(mallory) + escrow.held(), 0, "nothing moved");
     }
@@ -358,7 +358,11 @@ contract EscrowTest is Checks {
         thief_.fund(10);
         thief_.plan(abi.encodeCall(escrow.withdraw, (10)));
         thief_.withdraw(10);
-        checkEq(thief_.answered(), ReentrancyGuard.ReentrancyGuardReentrantCall.selector, "the answer to the call back");
+        checkEq(
+            thief_.answered(),
+            ReentrancyGuard.ReentrancyGuardReentrantCall.selector,
+            "the answer to the call back"
+        );
         checkEq(token.balanceOf(address(thief_)), 10, "its own");
         checkEq(escrow.held(), 100, "Bob's");
         checkSolvent();
@@ -368,7 +372,11 @@ contract EscrowTest is Checks {
         Thief thief_ = thief();
         thief_.plan(abi.encodeCall(escrow.fund, (5)));
         thief_.fund(5);
-        checkEq(thief_.answered(), ReentrancyGuard.ReentrancyGuardReentrantCall.selector, "the answer to the call back");
+        checkEq(
+            thief_.answered(),
+            ReentrancyGuard.ReentrancyGuardReentrantCall.selector,
+            "the answer to the call back"
+        );
         checkEq(escrow.available(address(thief_)), 5, "counted once");
         checkSolvent();
     }

@@ -124,22 +124,23 @@ abstract contract MarketBase is Checks {
     // --- a round, step by step ---
 
     function someTerms() internal view returns (Terms memory) {
-        return Terms({
-            task: keccak256("task"),
-            fee: uint96(ONE / 10),
-            revealBond: uint96(2 * ONE),
-            bond: uint96(32 * ONE),
-            maxSamples: 100_000,
-            similarityFloor: 6554,
-            maxSellers: 8,
-            maxParticipants: 100,
-            commitDeadline: uint40(time() + 1 hours),
-            drawTime: 10 minutes,
-            revealTime: 20 minutes,
-            settleTime: 30 minutes,
-            challengeTime: 40 minutes,
-            refuteTime: 50 minutes
-        });
+        return
+            Terms({
+                task: keccak256("task"),
+                fee: uint96(ONE / 10),
+                revealBond: uint96(2 * ONE),
+                bond: uint96(32 * ONE),
+                maxSamples: 100_000,
+                similarityFloor: 6554,
+                maxSellers: 8,
+                maxParticipants: 100,
+                commitDeadline: uint40(time() + 1 hours),
+                drawTime: 10 minutes,
+                revealTime: 20 minutes,
+                settleTime: 30 minutes,
+                challengeTime: 40 minutes,
+                refuteTime: 50 minutes
+            });
     }
 
     function open() internal returns (uint256 round) {
@@ -229,9 +230,11 @@ abstract contract MarketBase is Checks {
         bytes32 seed = market.roundOf(round).seed;
         bytes memory sketch = someSketch(account);
         bytes memory sealedKey = someSealedKey(account);
-        return abi.encodeCall(
-            IMarket.reveal, (round, index, seed, secret.bid, secret.salt, secret.model, sketch, sealedKey)
-        );
+        return
+            abi.encodeCall(
+                IMarket.reveal,
+                (round, index, seed, secret.bid, secret.salt, secret.model, sketch, sealedKey)
+            );
     }
 
     function reveal(uint256 round, address account) internal {
@@ -259,11 +262,11 @@ abstract contract MarketBase is Checks {
     }
 
     /// @return What the aggregator sends to settle.
-    function settleCall(uint256 round, uint256[] memory excluded, bytes memory rows)
-        internal
-        view
-        returns (bytes memory)
-    {
+    function settleCall(
+        uint256 round,
+        uint256[] memory excluded,
+        bytes memory rows
+    ) internal view returns (bytes memory) {
         bytes30 revealsHash = market.roundOf(round).revealsHash;
         return abi.encodeCall(IMarket.settle, (round, revealsHash, excluded, rows, keccak256("deliveries")));
     }
@@ -303,7 +306,6 @@ abstract contract MarketBase is Checks {
         reveal(round, accounts);
         closeReveals(round);
     }
-
 
     // --- rows ---
 

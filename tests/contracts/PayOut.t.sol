@@ -40,11 +40,12 @@ contract PayOutTest is MarketBase {
         checkEq(escrow.pot(round), 0, "the pot is empty");
     }
 
-    function payCall(bytes memory rows_, uint256[] memory excluded_, uint256 from, uint256 to)
-        private
-        view
-        returns (bytes memory)
-    {
+    function payCall(
+        bytes memory rows_,
+        uint256[] memory excluded_,
+        uint256 from,
+        uint256 to
+    ) private view returns (bytes memory) {
         return abi.encodeCall(IMarket.payOut, (round, rows_, excluded_, from, to));
     }
 
@@ -344,8 +345,13 @@ contract PayOutTest is MarketBase {
     function test_batches_lie_within_the_participants() public {
         settled(bytes.concat(row(), row(), row()));
         closeChallenges(round);
-        uint256[2][5] memory wrong =
-            [[uint256(0), 0], [uint256(2), 1], [uint256(0), 4], [uint256(3), 4], [uint256(0), type(uint256).max]];
+        uint256[2][5] memory wrong = [
+            [uint256(0), 0],
+            [uint256(2), 1],
+            [uint256(0), 4],
+            [uint256(3), 4],
+            [uint256(0), type(uint256).max]
+        ];
         for (uint256 i = 0; i < wrong.length; ++i) {
             (uint256 from, uint256 to) = (wrong[i][0], wrong[i][1]);
             refuses(

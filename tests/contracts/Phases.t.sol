@@ -111,9 +111,7 @@ contract PhasesTest is MarketBase {
 
     function test_challenge_runs_from_the_settlement_and_ends_in_payout() public {
         uint256 round = settledAtLast();
-        checkBorder(
-            round, time() + market.roundOf(round).terms.challengeTime, Phase.Challenge, Phase.Payout
-        );
+        checkBorder(round, time() + market.roundOf(round).terms.challengeTime, Phase.Challenge, Phase.Payout);
     }
 
     function openedChallenge() private returns (uint256 round) {
@@ -126,9 +124,7 @@ contract PhasesTest is MarketBase {
 
     function test_an_open_challenge_is_followed_by_refute() public {
         uint256 round = openedChallenge();
-        checkBorder(
-            round, time() + market.roundOf(round).terms.challengeTime, Phase.Challenge, Phase.Refute
-        );
+        checkBorder(round, time() + market.roundOf(round).terms.challengeTime, Phase.Challenge, Phase.Refute);
     }
 
     function test_a_challenge_that_stands_voids_the_round() public {
@@ -153,14 +149,17 @@ contract PhasesTest is MarketBase {
     function test_a_challenge_refuted_in_time_leaves_no_refute() public {
         uint256 round = openedChallenge();
         market.closeChallenge(round, 0);
-        checkBorder(
-            round, time() + market.roundOf(round).terms.challengeTime, Phase.Challenge, Phase.Payout
-        );
+        checkBorder(round, time() + market.roundOf(round).terms.challengeTime, Phase.Challenge, Phase.Payout);
     }
 
-    function test_every_border_lies_where_the_terms_put_it(uint32 a, uint32 b, uint32 c, uint32 d, uint32 e, uint32 f)
-        public
-    {
+    function test_every_border_lies_where_the_terms_put_it(
+        uint32 a,
+        uint32 b,
+        uint32 c,
+        uint32 d,
+        uint32 e,
+        uint32 f
+    ) public {
         Terms memory terms = someTerms();
         terms.commitDeadline = uint40(time() + between(a, MIN_PHASE, 30 days));
         terms.drawTime = uint32(between(b, MIN_PHASE, 30 days));

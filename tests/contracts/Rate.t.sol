@@ -77,9 +77,7 @@ contract RateTest is MarketBase {
         bytes memory reason = abi.encodeWithSelector(IMarket.NotTheParticipant.selector, round, 0, alice);
         refuses(bob, rateCall(0, 100), reason);
         refuses(mallory, rejectCall(0), reason);
-        refuses(
-            mallory, rejectCall(1024), abi.encodeWithSelector(IMarket.NotTheParticipant.selector, round, 1024, 0)
-        );
+        refuses(mallory, rejectCall(1024), abi.encodeWithSelector(IMarket.NotTheParticipant.selector, round, 1024, 0));
     }
 
     function test_who_did_not_reveal_has_no_say() public {

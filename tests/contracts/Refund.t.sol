@@ -13,7 +13,13 @@ contract RefundTest is MarketBase {
 
     uint256 private round;
 
-    function checkCredits(uint256 alices, uint256 bobs, uint256 carols, uint256 aggregators, uint256 burnt) private view {
+    function checkCredits(
+        uint256 alices,
+        uint256 bobs,
+        uint256 carols,
+        uint256 aggregators,
+        uint256 burnt
+    ) private view {
         checkEq(escrow.available(alice), alices, "Alice's");
         checkEq(escrow.available(bob), bobs, "Bob's");
         checkEq(escrow.available(carol), carols, "Carol's");

@@ -58,11 +58,14 @@ contract ReputationTest is Checks {
 
     function test_only_the_market_changes_it() public {
         vm.prank(alice);
-        (bool done, bytes memory answer) =
-            address(reputation).call(abi.encodeCall(reputation.update, (aggregator, new uint256[](0))));
+        (bool done, bytes memory answer) = address(reputation).call(
+            abi.encodeCall(reputation.update, (aggregator, new uint256[](0)))
+        );
         check(!done, "refused");
         checkEq(
-            keccak256(answer), keccak256(abi.encodeWithSelector(IReputation.NotTheMarket.selector, alice)), "reason"
+            keccak256(answer),
+            keccak256(abi.encodeWithSelector(IReputation.NotTheMarket.selector, alice)),
+            "reason"
         );
         checkEq(reputation.market(), address(this), "the market");
     }
@@ -158,7 +161,14 @@ contract ReputationTest is Checks {
                 Outcome memory o = Outcome(address(uint160(1 + who)), (seed >> 16) % 5, 0, seed % 16 == 0);
                 o.sum = o.ratings * ((seed >> 24) % 101);
                 (, uint256 seat) = reputation.standingOf(aggregator, o.account);
-                words[i] = word(o, (seed >> 32) % 2 == 0 ? seat : (seed >> 33) % 2 == 0 ? 0 : 0x7fff);
+                words[i] = word(
+                    o,
+                    (seed >> 32) % 2 == 0
+                        ? seat
+                        : (seed >> 33) % 2 == 0
+                            ? 0
+                            : 0x7fff
+                );
                 expected[who] = slow(expected[who], o);
             }
             reputation.update(aggregator, words);

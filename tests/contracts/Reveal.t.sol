@@ -30,22 +30,22 @@ contract RevealTest is MarketBase {
         (, uint16 index) = market.recordOf(round_, account);
         Secret memory secret = secrets[round_][account];
         bytes32 seed = market.roundOf(round_).seed;
-        return Opening(
-            round_,
-            index,
-            seed,
-            secret.bid,
-            secret.salt,
-            secret.model,
-            someSketch(account),
-            someSealedKey(account)
-        );
+        return
+            Opening(
+                round_,
+                index,
+                seed,
+                secret.bid,
+                secret.salt,
+                secret.model,
+                someSketch(account),
+                someSealedKey(account)
+            );
     }
 
     function asCall(Opening memory o) private pure returns (bytes memory) {
-        return abi.encodeCall(
-            IMarket.reveal, (o.round, o.index, o.seed, o.bid, o.salt, o.model, o.sketch, o.sealedKey)
-        );
+        return
+            abi.encodeCall(IMarket.reveal, (o.round, o.index, o.seed, o.bid, o.salt, o.model, o.sketch, o.sealedKey));
     }
 
     function recordHash(uint256 index, address account, uint24 believed) private view returns (bytes30) {
@@ -132,9 +132,7 @@ contract RevealTest is MarketBase {
 
     function test_a_bid_is_revealed_once() public {
         reveal(round, alice);
-        refuses(
-            alice, revealCall(round, alice), abi.encodeWithSelector(IMarket.AlreadyRevealed.selector, round, 1)
-        );
+        refuses(alice, revealCall(round, alice), abi.encodeWithSelector(IMarket.AlreadyRevealed.selector, round, 1));
     }
 
     function test_another_seed_than_the_drawn_one_is_refused() public {

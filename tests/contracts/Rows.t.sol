@@ -16,21 +16,21 @@ contract RowsTest is Checks {
         return wellFormed;
     }
 
-    function spread(bytes calldata rows, uint256 n, uint256 mark)
-        external
-        pure
-        returns (uint256[] memory words, uint256 spent)
-    {
+    function spread(
+        bytes calldata rows,
+        uint256 n,
+        uint256 mark
+    ) external pure returns (uint256[] memory words, uint256 spent) {
         words = new uint256[](n);
         uint256 start = Rows.first(rows);
         spent = Rows.spread(start, Rows.endOf(start), words, mark);
     }
 
-    function spreadAndBack(bytes calldata rows, uint256[] memory words, uint256 mark)
-        external
-        pure
-        returns (uint256[] memory)
-    {
+    function spreadAndBack(
+        bytes calldata rows,
+        uint256[] memory words,
+        uint256 mark
+    ) external pure returns (uint256[] memory) {
         uint256 start = Rows.first(rows);
         Rows.spread(start, Rows.endOf(start), words, mark);
         Rows.unspread(start, Rows.endOf(start), words, mark);
@@ -107,7 +107,14 @@ contract RowsTest is Checks {
 
     function test_prices_and_marks_go_to_their_sellers() public view {
         bytes memory rows = abi.encodePacked(
-            uint8(3), uint16(2), uint96(10), uint16(0), type(uint96).max, uint16(2), uint96(5), hex"ffff"
+            uint8(3),
+            uint16(2),
+            uint96(10),
+            uint16(0),
+            type(uint96).max,
+            uint16(2),
+            uint96(5),
+            hex"ffff"
         );
         (uint256[] memory words, uint256 spent) = this.spread(rows, 3, 1 << 200);
         checkEq(words[0], uint256(type(uint96).max) + (1 << 200), "seller 0");
@@ -125,10 +132,11 @@ contract RowsTest is Checks {
         checkEq(this.sum(rows, 3), 15, "known to three");
     }
 
-    function test_what_was_added_can_be_taken_back_to_the_bit(uint256 seed, uint256[5] memory words, uint256 mark)
-        public
-        view
-    {
+    function test_what_was_added_can_be_taken_back_to_the_bit(
+        uint256 seed,
+        uint256[5] memory words,
+        uint256 mark
+    ) public view {
         bytes memory rows = someRows(seed, 1, 32);
         for (uint256 p = 1; p < rows.length; p += 14) {
             rows[p] = 0;
