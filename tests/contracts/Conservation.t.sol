@@ -123,7 +123,7 @@ contract ConservationTest is MarketBase, Dice {
             answerAny();
             challengeAny();
         }
-        vm.warp(block.timestamp + 1 days);
+        vm.warp(time() + 1 days);
     }
 
     // --- what it should come to ---

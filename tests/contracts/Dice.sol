@@ -3,6 +3,7 @@ pragma solidity ^0.8.28;
 
 import {Terms} from "../../contracts/IMarket.sol";
 import {Purchase} from "./SlowPayouts.sol";
+import {vm} from "./Vm.sol";
 
 /// @notice Random choices that one seed decides, so that a fuzzer which finds a fault can show it again.
 abstract contract Dice {
@@ -32,7 +33,7 @@ abstract contract Dice {
         terms.bond = uint96(16 * uint256(terms.revealBond) + any(0, 10 * terms.revealBond));
         terms.maxSamples = 100_000;
         terms.similarityFloor = 6554;
-        terms.commitDeadline = uint40(block.timestamp + any(60, 1 hours));
+        terms.commitDeadline = uint40(vm.getBlockTimestamp() + any(60, 1 hours));
         terms.drawTime = uint32(any(60, 1 hours));
         terms.revealTime = uint32(any(60, 1 hours));
         terms.settleTime = uint32(any(60, 1 hours));

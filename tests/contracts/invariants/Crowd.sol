@@ -18,7 +18,7 @@ abstract contract Crowd is Trespasses {
 
     modifier step(uint256 seed) {
         shake(seed);
-        vm.roll(block.number + 1);
+        vm.roll(vm.getBlockNumber() + 1);
         _;
         notePhases();
     }
@@ -90,7 +90,7 @@ abstract contract Crowd is Trespasses {
     // --- steps: time, and what nobody may ---
 
     function wait(uint256 seed) external step(seed) {
-        vm.warp(block.timestamp + any(1, 3 minutes));
+        vm.warp(vm.getBlockTimestamp() + any(1, 3 minutes));
     }
 
     function moveOn(uint256 seed) external step(seed) {
@@ -109,7 +109,7 @@ abstract contract Crowd is Trespasses {
 
     /// @notice Long after everything, one that has no part in it pays all rounds out, or back.
     function finish() external {
-        vm.warp(block.timestamp + 365 days);
+        vm.warp(vm.getBlockTimestamp() + 365 days);
         notePhases();
         for (uint256 round = market.roundCount(); round > 0; --round) {
             uint256 n = accounts[round].length;

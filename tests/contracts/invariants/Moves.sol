@@ -103,15 +103,15 @@ abstract contract Moves is Ghost {
         uint256 chosen = market.roundOf(round).seedBlock;
         if (chosen == 0) {
             market.drawSeed(round);
-            chosen = block.number;
+            chosen = vm.getBlockNumber();
             if (oneIn(8)) return true; // the second call is another step's
         }
         bool forgotten = oneIn(8);
-        vm.roll(block.number + (forgotten ? 300 : 1));
-        if (block.number - chosen <= 256) vm.setBlockhash(chosen, keccak256(abi.encode(chosen)));
+        vm.roll(vm.getBlockNumber() + (forgotten ? 300 : 1));
+        if (vm.getBlockNumber() - chosen <= 256) vm.setBlockhash(chosen, keccak256(abi.encode(chosen)));
         market.drawSeed(round);
         bool drawn = market.roundOf(round).seedTime != 0;
-        checkEq(drawn ? 1 : 0, block.number - chosen <= 256 ? 1 : 0, "drawn");
+        checkEq(drawn ? 1 : 0, vm.getBlockNumber() - chosen <= 256 ? 1 : 0, "drawn");
         seen[drawn ? Sight.Drawn : Sight.Forgotten] += 1;
         return true;
     }
