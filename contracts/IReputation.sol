@@ -4,6 +4,7 @@ pragma solidity ^0.8.28;
 /// @notice What an aggregator's rounds believe of an account: a share of their `maxSamples`, 2**16 = 1.
 /// @dev One number for each aggregator and account. It starts at its floor, 1/32, so that a fresh identity is never worth
 ///      more than a bad name. Trust grows slowly with rounds survived without harm, and halves on harm.
+/// @dev No event says a reputation: each is a function of the market's events, and `BidRevealed` carries the one it used.
 interface IReputation {
     error NotTheMarket(address caller);
 

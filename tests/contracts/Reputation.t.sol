@@ -149,6 +149,18 @@ contract ReputationTest is Checks {
         checkEq(seat, 0, "none with another");
     }
 
+    /// @dev A seat that no longer fits into an outcome is looked up.
+    function test_the_forty_thousandth_account_is_as_good_as_the_first() public {
+        vm.store(address(reputation), keccak256(abi.encode(aggregator, uint256(0))), bytes32(uint256(40_000)));
+        rated(3, 300);
+        (, uint256 seat) = reputation.standingOf(aggregator, alice);
+        checkEq(seat, 40_001, "seat");
+        uint256[] memory words = new uint256[](1);
+        words[0] = word(Outcome(alice, 3, 300, false), 0x7fff);
+        reputation.update(aggregator, words);
+        checkEq(reputation.reputationOf(aggregator, alice), (LEAST * 9) / 4, "after two rounds");
+    }
+
     /// @dev Forty accounts share three words; each number changes as if it stood alone, whether the seat was known or not.
     function test_neighbours_do_not_touch_each_other(uint256 seed) public {
         uint256[40] memory expected;
