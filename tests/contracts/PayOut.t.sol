@@ -6,7 +6,7 @@ import {IMarket, Phase, Terms} from "../../contracts/IMarket.sol";
 import {MarketBase} from "./MarketBase.sol";
 import {vm} from "./Vm.sol";
 
-/// @notice `payOut`, by example: one thing happens in each round. `RandomRounds.t.sol` mixes them.
+/// @notice `payOut`, by example: one thing happens in each round. `Conservation.t.sol` mixes them.
 contract PayOutTest is MarketBase {
     uint256 private constant FEE = ONE / 10;
     uint256 private constant REVEAL_BOND = 2 * ONE;
