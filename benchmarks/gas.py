@@ -151,8 +151,8 @@ def main() -> None:
         "`make bench`: gas of each transaction, 4 purchases a participant, all rate. *Again*: accounts hold a balance "
         "and a reputation already, and each reputation changes; one transaction pays all. *First*: they have neither, "
         f"and each is a new word of storage; paid out {BATCH} at a time.\n\n{table(head, rows)}\n\n"
-        "The second `drawSeed` of a round lays out a new word of storage for every 16 participants, which no reveal then pays "
-        f"for.\n\n`Market` has {size:,} bytes of {SIZE_LIMIT:,}; {SIZE_LIMIT - size:,} are left."
+        "The second `drawSeed` of a round lays out a new word of storage for every 16 participants, which no reveal "
+        f"then pays for.\n\n`Market` has {size:,} bytes of {SIZE_LIMIT:,}; {SIZE_LIMIT - size:,} are left."
     )
     write("docs/benchmarks.md", "gas", text)
 
