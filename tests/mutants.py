@@ -17,7 +17,7 @@ from pathlib import Path
 TREE = Path(__file__).parent.parent
 SKIPPED = shutil.ignore_patterns(".venv", "node_modules", ".git", "__pycache__", ".*_cache", "*.egg-info")
 PYTEST = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
-SOLIDITY = ["npx", "hardhat", "test", "solidity"]
+SOLIDITY = ["npx", "hardhat", "test", "solidity", "tests/contracts/Reveal.t.sol"]
 
 
 @dataclass(frozen=True)
