@@ -48,6 +48,22 @@ struct Model {
     bytes32 root; // Merkle root over the blocks of fixed-point weights inside it
 }
 
+/// @notice What a reveal leaves on chain: its participant's record holds the hash of this.
+struct BidRecord {
+    uint256 index;
+    Bid bid;
+    uint24 reputation; // as the reveal found it, 2**16 = 1
+    Model model;
+    bytes sketch; // 1,024 signed bytes
+}
+
+/// @notice What a challenger says: that these are the buyer's candidates, with the first seller left out.
+struct Claim {
+    uint256 buyer; // index
+    bytes listed; // their indices (uint16), in order of surplus, packed; maxSellers + 1 of them unless there are fewer
+    uint256 lastSurplus; // of the last one, base units; 0 where none is listed
+}
+
 /// @notice A round as stored: its terms and how far it has come. Zero where it has not come that far.
 struct Round {
     address aggregator;
@@ -105,9 +121,10 @@ interface IMarket {
     event Refunded(uint256 indexed round, uint256 from, uint256 to);
     /// @notice The aggregator's side of the round is settled. The escrow's `Credited` holds `amount` too, where it is not 0.
     event AggregatorPaid(uint256 indexed round, address indexed aggregator, uint256 amount);
-    /// @notice `challenger` says that a row is wrong, and has locked a bond of terms.bond / 32.
+    /// @notice `challenger` says that a row is wrong, and has locked a bond of terms.bond / 32. With the bid records that
+    ///         reveals have emitted, `claim` is all that it takes to refute it.
     /// @param challenge Its number in the round, from 0.
-    event ChallengeOpened(uint256 indexed round, uint256 indexed challenge, address challenger);
+    event ChallengeOpened(uint256 indexed round, uint256 indexed challenge, address challenger, Claim claim);
     /// @notice The challenge was false: its bond is `refuter`'s.
     event ChallengeRefuted(uint256 indexed round, uint256 indexed challenge, address refuter);
     /// @notice The challenge stood: `amount` is its bond and its part of the aggregator's.
@@ -133,7 +150,7 @@ interface IMarket {
     error WrongSeed(uint256 round, bytes32 drawn);
     error WrongSeal(uint256 round, uint256 index);
     error InvalidBid(string field);
-    /// @notice A sketch is 1,024 bytes. (One that holds -128 is no model's: its participant can be excluded.)
+    /// @notice A sketch is 1,024 bytes. (No model's holds -128: who reveals one that does can be excluded.)
     error InvalidSketch(uint256 length);
     error DepositTooSmall(uint256 deposit, uint256 needed);
     error WrongRevealsHash(uint256 round, bytes30 actual);
@@ -144,6 +161,20 @@ interface IMarket {
     error InvalidRating(uint256 rating);
     error WrongSettlement(uint256 round);
     error WrongRange(uint256 from, uint256 to, uint256 participants);
+    /// @notice It is not what a reveal of this round has left.
+    error WrongRecord(uint256 index);
+    /// @notice The buyer is excluded: whatever row was posted for it counts as empty.
+    error NotTrading(uint256 buyer);
+    /// @notice The buyer cannot want this seller.
+    error NotEligible(uint256 seller);
+    error ListTooLong(uint256 length, uint256 most);
+    /// @notice `seller` belongs before the one listed before it, or is listed twice.
+    error ListOutOfOrder(uint256 seller);
+    /// @notice The list, if it is true, gives the row that was posted.
+    error RowIsRight(uint256 round, uint256 buyer);
+    error WrongClaim(uint256 round, uint256 challenge);
+    /// @notice `seller` is in the list, or comes after all who are, in a list that is full.
+    error NotLeftOut(uint256 seller);
     /// @notice It was refuted or refunded, or there never was one.
     error ChallengeNotOpen(uint256 round, uint256 challenge);
     /// @notice The round is void, and not by the aggregator's fault.
@@ -209,6 +240,35 @@ interface IMarket {
     ///         reveal bond are burnt.
     function reject(uint256 round, uint256 index) external;
 
+    /// @notice Says that a buyer's row is wrong, proves what it must be if `list` is true, and locks terms.bond / 32 of the
+    ///         caller's balance.
+    /// @param rowHashes Of the rows as they were settled, each with its count.
+    /// @param excluded As it was settled.
+    /// @param list The buyer's candidates and the first seller left out: the `maxSellers` + 1 eligible sellers of largest
+    ///        surplus, or all if there are fewer, in order of surplus, ties to the lower index.
+    /// @return number Its number in the round, from 0.
+    function challenge(
+        uint256 round,
+        BidRecord calldata buyer,
+        bytes32[] calldata rowHashes,
+        uint256[] calldata excluded,
+        BidRecord[] calldata list
+    ) external returns (uint256 number);
+
+    /// @notice Closes a challenge by a seller that belongs into its list and is not there. The challenger's bond is the
+    ///         caller's.
+    /// @param claim As the challenge emitted it.
+    /// @param rowsHash keccak256 of the concatenated hashes of the rows, as they were settled.
+    function refute(
+        uint256 round,
+        uint256 number,
+        Claim calldata claim,
+        BidRecord calldata buyer,
+        BidRecord calldata seller,
+        uint256[] calldata excluded,
+        bytes32 rowsHash
+    ) external;
+
     /// @notice Credits participants `from` ... `to` - 1 of `round` with what its rows leave them, each once.
     /// @dev Anyone may call; the money can only reach the accounts that committed.
     /// @dev Warning: this checks that the rows were settled, not that they are right. That is what the challenge phase is for.
@@ -220,7 +280,7 @@ interface IMarket {
 
     /// @notice Gives the challenger that stands in a round void with fault its bond and its part of the aggregator's. Anyone
     ///         may call.
-    function refundChallenge(uint256 round, uint256 challenge) external;
+    function refundChallenge(uint256 round, uint256 number) external;
 
     // --- reads ---
 

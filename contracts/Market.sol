@@ -4,11 +4,13 @@ pragma solidity ^0.8.28;
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {Escrow} from "./Escrow.sol";
 import {IEscrow} from "./IEscrow.sol";
-import {Bid, IMarket, Model, Phase, Round, Terms} from "./IMarket.sol";
+import {Bid, BidRecord, Claim, IMarket, Model, Phase, Round, Terms} from "./IMarket.sol";
 import {IReputation} from "./IReputation.sol";
 import {Reputation} from "./Reputation.sol";
+import {BidRecords} from "./libraries/BidRecords.sol";
+import {Judge} from "./libraries/Judge.sol";
 import {Payouts} from "./libraries/Payouts.sol";
-import {Rounds, Seats, Statuses, StoredRound} from "./libraries/Rounds.sol";
+import {Challenge, Rounds, Seats, Statuses, StoredRound} from "./libraries/Rounds.sol";
 import {Rows} from "./libraries/Rows.sol";
 import {Words} from "./libraries/Words.sol";
 
@@ -102,7 +104,7 @@ contract Market is IMarket {
 
         r.participants = uint16(index + 1);
         r.participantAt[index] = uint160(msg.sender) | ((deposit - least) << 160);
-        r.records[msg.sender] = _record(_commitHash(sealedBid, model), index);
+        r.records[msg.sender] = BidRecords.word(BidRecords.commitHash(sealedBid, model), index);
         emit Committed(round, msg.sender, index, deposit, sealedBid, model, key);
         escrow.lock(round, msg.sender, deposit);
     }
@@ -148,7 +150,8 @@ contract Market is IMarket {
         if (Seats.read(seats, index) != 0) revert AlreadyRevealed(round, index);
         if (seed != r.seed) revert WrongSeed(round, r.seed);
         bytes32 sealedBid = keccak256(abi.encode(address(this), block.chainid, round, msg.sender, bid, salt));
-        if (r.records[msg.sender] != _record(_commitHash(sealedBid, model), index)) revert WrongSeal(round, index);
+        if (r.records[msg.sender] != BidRecords.word(BidRecords.commitHash(sealedBid, model), index))
+            revert WrongSeal(round, index);
         if (bid.value != 0 && bid.value < LEAST_VALUE) revert InvalidBid("value");
         if (bid.samples == 0) revert InvalidBid("samples");
         if (bid.value > participant >> 160) {
@@ -157,8 +160,8 @@ contract Market is IMarket {
         if (sketch.length != SKETCH_SIZE) revert InvalidSketch(sketch.length);
 
         (uint24 believed, uint256 seat) = reputation.standingOf(r.aggregator, msg.sender);
-        bytes30 record = bytes30(keccak256(abi.encode(index, bid, believed, keccak256(sketch), model)));
-        r.records[msg.sender] = _record(record, index);
+        bytes30 record = BidRecords.hash(index, bid, believed, keccak256(sketch), model);
+        r.records[msg.sender] = BidRecords.word(record, index);
         r.revealsHash = bytes30(keccak256(abi.encode(r.revealsHash, index, record)));
         r.revealed += 1;
         r.seats[index / 16] = Seats.take(seats, index, seat);
@@ -203,6 +206,49 @@ contract Market is IMarket {
     }
 
     /// @inheritdoc IMarket
+    function challenge(
+        uint256 round,
+        BidRecord calldata buyer,
+        bytes32[] calldata rowHashes,
+        uint256[] calldata excluded,
+        BidRecord[] calldata list
+    ) external returns (uint256 number) {
+        StoredRound storage r = _in(round, Phase.Challenge);
+        _checkSettlement(round, r, excluded, keccak256(abi.encodePacked(rowHashes)));
+        (bytes memory row, Claim memory claim) = Judge.judge(r, buyer, excluded, list);
+        if (keccak256(row) == rowHashes[buyer.index]) revert RowIsRight(round, buyer.index);
+
+        number = r.challenges.length;
+        r.challenges.push(Challenge(msg.sender, keccak256(abi.encode(claim))));
+        r.openChallenges += 1;
+        emit ChallengeOpened(round, number, msg.sender, claim);
+        escrow.lock(round, msg.sender, uint96(r.bond / CHALLENGE_PART));
+    }
+
+    /// @inheritdoc IMarket
+    function refute(
+        uint256 round,
+        uint256 number,
+        Claim calldata claim,
+        BidRecord calldata buyer,
+        BidRecord calldata seller,
+        uint256[] calldata excluded,
+        bytes32 rowsHash
+    ) external {
+        StoredRound storage r = _known(round);
+        Phase actual = r.phase();
+        if (actual != Phase.Challenge && actual != Phase.Refute) revert WrongPhase(round, actual);
+        _takeChallenge(round, r, number);
+        if (r.challenges[number].claimHash != keccak256(abi.encode(claim))) revert WrongClaim(round, number);
+        _checkSettlement(round, r, excluded, rowsHash);
+        Judge.refute(r, claim, buyer, excluded, seller);
+
+        r.openChallenges -= 1;
+        emit ChallengeRefuted(round, number, msg.sender);
+        _creditOne(round, msg.sender, r.bond / CHALLENGE_PART);
+    }
+
+    /// @inheritdoc IMarket
     function payOut(
         uint256 round,
         bytes calldata rows,
@@ -215,7 +261,8 @@ contract Market is IMarket {
         if (from >= to || to > n) revert WrongRange(from, to, n);
         if (r.paid == n) return;
         (bool wellFormed, bytes32 rowsHash) = Rows.hash(rows, n, r.maxSellers);
-        if (!wellFormed || keccak256(abi.encode(excluded, rowsHash)) != r.settlement) revert WrongSettlement(round);
+        if (!wellFormed) revert WrongSettlement(round);
+        _checkSettlement(round, r, excluded, rowsHash);
 
         Payouts.Batch memory batch = Payouts.derive(r, rows, excluded, from, to);
         uint256 creditCount = batch.credits.length;
@@ -280,12 +327,12 @@ contract Market is IMarket {
     }
 
     /// @inheritdoc IMarket
-    function refundChallenge(uint256 round, uint256 challenge) external {
+    function refundChallenge(uint256 round, uint256 number) external {
         StoredRound storage r = _in(round, Phase.Void);
         if (!r.isFaulty()) revert WithoutFault(round);
-        address challenger = _takeChallenge(round, r, challenge);
+        address challenger = _takeChallenge(round, r, number);
         uint256 amount = r.bond / CHALLENGE_PART + _challengerShare(r);
-        emit ChallengeRefunded(round, challenge, challenger, amount);
+        emit ChallengeRefunded(round, number, challenger, amount);
         _creditOne(round, challenger, amount);
     }
 
@@ -331,29 +378,6 @@ contract Market is IMarket {
         StoredRound storage r = _rounds[round];
         if (index >= r.participants) return false;
         return r.paid == r.participants || Statuses.read(r, index) & Statuses.PAID != 0;
-    }
-
-    // --- challenges: what a judge decides, this carries out ---
-
-    /// @dev Locks the challenger's bond. The round is in Challenge.
-    function _openChallenge(uint256 round, address challenger) internal returns (uint256 challenge) {
-        StoredRound storage r = _in(round, Phase.Challenge);
-        challenge = r.challengers.length;
-        r.challengers.push(challenger);
-        r.openChallenges += 1;
-        emit ChallengeOpened(round, challenge, challenger);
-        escrow.lock(round, challenger, uint96(r.bond / CHALLENGE_PART));
-    }
-
-    /// @dev Gives a false challenge's bond to who refuted it. The round is in Challenge or Refute.
-    function _closeChallenge(uint256 round, uint256 challenge, address refuter) internal {
-        StoredRound storage r = _known(round);
-        Phase actual = r.phase();
-        if (actual != Phase.Challenge && actual != Phase.Refute) revert WrongPhase(round, actual);
-        _takeChallenge(round, r, challenge);
-        r.openChallenges -= 1;
-        emit ChallengeRefuted(round, challenge, refuter);
-        _creditOne(round, refuter, r.bond / CHALLENGE_PART);
     }
 
     // --- inside ---
@@ -424,6 +448,15 @@ contract Market is IMarket {
         Statuses.add(r, index, status);
     }
 
+    function _checkSettlement(
+        uint256 round,
+        StoredRound storage r,
+        uint256[] calldata excluded,
+        bytes32 rowsHash
+    ) private view {
+        if (keccak256(abi.encode(excluded, rowsHash)) != r.settlement) revert WrongSettlement(round);
+    }
+
     /// @return The aggregator's credit.
     function _payAggregator(uint256 round, StoredRound storage r, uint256 amount) private returns (uint256) {
         r.aggregatorPaid = true;
@@ -432,14 +465,10 @@ contract Market is IMarket {
     }
 
     /// @return challenger Whose open challenge it was.
-    function _takeChallenge(
-        uint256 round,
-        StoredRound storage r,
-        uint256 challenge
-    ) private returns (address challenger) {
-        if (challenge < r.challengers.length) challenger = r.challengers[challenge];
-        if (challenger == address(0)) revert ChallengeNotOpen(round, challenge);
-        r.challengers[challenge] = address(0);
+    function _takeChallenge(uint256 round, StoredRound storage r, uint256 number) private returns (address challenger) {
+        if (number < r.challenges.length) challenger = r.challenges[number].challenger;
+        if (challenger == address(0)) revert ChallengeNotOpen(round, number);
+        r.challenges[number].challenger = address(0);
     }
 
     /// @return What each challenger that stands gets of the aggregator's bond.
@@ -452,13 +481,5 @@ contract Market is IMarket {
         uint256[] memory credits = new uint256[](1);
         credits[0] = uint160(account) | (amount << 160);
         escrow.credit(round, credits);
-    }
-
-    function _commitHash(bytes32 sealedBid, Model calldata model) private pure returns (bytes30) {
-        return bytes30(keccak256(abi.encode(sealedBid, model)));
-    }
-
-    function _record(bytes30 hash, uint256 index) private pure returns (bytes32) {
-        return bytes32(hash) | bytes32(index);
     }
 }

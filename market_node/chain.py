@@ -14,9 +14,11 @@ from eth_typing import HexStr
 from web3 import Web3
 from web3.providers import BaseProvider
 
+from .codec import encode_listed
 from .contracts import Call, Contract, Event, checksum, read_log
 from .endpoint import Endpoint
 from .errors import BadInput, ChainError, Reverted, Unreachable, WrongChain, WrongPhase
+from .judge import BidRecord, Proof, Refutation
 from .phases import Phase, RoundState, explain, span
 from .records import Bid, Model, Terms
 from .token import Token
@@ -248,6 +250,17 @@ class Chain:
         """Pays the challenger whose challenge stood, in a round void with fault."""
         return self._step(number, Phase.VOID, self._market("refundChallenge", number, challenge))
 
+    def challenge(self, number: int, proof: Proof) -> tuple[Receipt, int]:
+        """Says that a row is wrong and locks a bond. Returns the challenge's number too."""
+        call = self._market("challenge", number, *proof_arguments(proof))
+        receipt = self._step(number, Phase.CHALLENGE, call)
+        return receipt, self._said(receipt, "ChallengeOpened")["challenge"]
+
+    def refute(self, number: int, challenge: int, refutation: Refutation) -> Receipt:
+        """Closes a false challenge; its bond is the account's."""
+        call = self._market("refute", number, challenge, *refutation_arguments(refutation))
+        return self._step(number, Phase.REFUTE, call)
+
     # --- logs ---
 
     def events(self, start: int, end: int) -> list[Event]:
@@ -327,6 +340,24 @@ def require_phase(chain: Chain, number: int, needed: Phase) -> None:
     """Raises WrongPhase unless a round is in `needed`; says which phase it is in and when the needed one starts."""
     if chain.phase(number) != needed:
         raise WrongPhase(explain(number, chain.state(number), chain.now(), needed))
+
+
+def proof_arguments(proof: Proof) -> tuple[object, ...]:
+    """A proof as `Market.challenge` takes it, after the round."""
+    listed = [_record(each) for each in proof.listed]
+    return _record(proof.buyer), list(proof.row_hashes), list(proof.excluded), listed
+
+
+def refutation_arguments(refutation: Refutation) -> tuple[object, ...]:
+    """A refutation as `Market.refute` takes it, after the round and the challenge."""
+    claim = refutation.claim
+    said = (claim.buyer, encode_listed(claim.listed), claim.last_surplus)
+    records = (_record(refutation.buyer), _record(refutation.seller))
+    return said, *records, list(refutation.excluded), refutation.rows_hash
+
+
+def _record(record: BidRecord) -> tuple[object, ...]:
+    return record.index, astuple(record.bid), record.reputation, astuple(record.model), record.sketch
 
 
 def _check(value: int, name: str, bits: int) -> None:

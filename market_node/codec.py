@@ -103,6 +103,18 @@ def row_hash(row: Row) -> bytes:
     return keccak(encode_row(row))
 
 
+def encode_listed(listed: Iterable[int]) -> bytes:
+    """The sellers of a challenger's claim, two bytes each, big-endian."""
+    return b"".join(seller.to_bytes(2) for seller in listed)
+
+
+def decode_listed(data: bytes) -> tuple[int, ...]:
+    """The sellers of a challenger's claim. Raises BadInput for an odd number of bytes."""
+    if len(data) % 2:
+        raise BadInput(f"a list of sellers has two bytes each, not {len(data)} in all")
+    return tuple(seller for (seller,) in struct.iter_unpack(">H", data))
+
+
 def rows_hash(rows: Iterable[Row]) -> bytes:
     """32 bytes: the hash of the rows' hashes, so that one row is proven without the others."""
     return keccak(b"".join(map(row_hash, rows)))

@@ -105,6 +105,29 @@ class Settlement:
 
 
 @dataclass(frozen=True, slots=True)
+class Claim:
+    """What a challenger says: that these are the buyer's candidates, with the first seller left out."""
+
+    buyer: int
+    listed: tuple[int, ...]
+    """Indices, in order of surplus: `max_sellers` + 1 of them unless fewer are eligible."""
+    last_surplus: int
+    """Of the last one listed, base units; 0 where none is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """Somebody's word that a row is wrong. Its number is its place in `Round.challenges`."""
+
+    challenger: str
+    claim: Claim
+    refuter: str | None = None
+    """Who showed that the claim is false; None while it stands."""
+    refunded: int | None = None
+    """What the challenger got, its bond included, when the round was void; None before."""
+
+
+@dataclass(frozen=True, slots=True)
 class Round:
     """A round as its logs tell it."""
 
@@ -118,3 +141,4 @@ class Round:
     reveal_order: tuple[int, ...] = ()
     settlement: Settlement | None = None
     deliveries: bytes | None = None
+    challenges: tuple[Challenge, ...] = ()

@@ -19,8 +19,12 @@ from market_node.records import (
     Round,
     Row,
     Settlement,
+    Terms,
 )
 from market_node.sketch import similarity
+
+CHALLENGE_PART = 32
+"""What a challenger locks is this part of the round's bond."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +63,7 @@ def offers_to(buyer: int, round: Round, excluded: Collection[int], similarity_ro
         An offer for each participant that revealed, sells, is not excluded, is not the buyer, has the
         reputation that the buyer asks for, and brings it at least one effective sample.
     """
-    least = _revealed(round, buyer).bid.min_reputation
+    least = revealed(round, buyer).bid.min_reputation
     max_samples = round.terms.max_samples
     offers = []
     for seller, participant in enumerate(round.participants):
@@ -73,6 +77,11 @@ def offers_to(buyer: int, round: Round, excluded: Collection[int], similarity_ro
         if size > 0:
             offers.append(Offer(seller, bid.cost, size))
     return offers
+
+
+def trades(round: Round, excluded: Collection[int], index: int) -> bool:
+    """Whether a participant revealed and is not excluded: only then its row counts."""
+    return round.participants[index].reveal is not None and index not in excluded
 
 
 def settle(round: Round, excluded: frozenset[int]) -> Settlement:
@@ -94,7 +103,7 @@ def reveals_hash(round: Round) -> bytes:
     """
     running = NO_REVEALS
     for index in round.reveal_order:
-        reveal = _revealed(round, index)
+        reveal = revealed(round, index)
         record = bid_record(index, reveal.bid, reveal.reputation, reveal.sketch, reveal.model)
         running = next_reveals_hash(running, index, record)
     return running
@@ -161,10 +170,10 @@ def payout(round: Round, settlement: Settlement) -> Payout:
     """
     terms = round.terms
     rows = counted_rows(round, settlement)
-    revealed = sum(participant.reveal is not None for participant in round.participants)  # m
-    if revealed < 2:
-        raise WrongPhase(f"round {round.number} is void: {revealed} revealed, a payout needs 2")
-    lost = terms.reveal_bond * (len(rows) - revealed)  # L = revealBond · (n - m)
+    m = sum(participant.reveal is not None for participant in round.participants)
+    if m < 2:
+        raise WrongPhase(f"round {round.number} is void: {m} revealed, a payout needs 2")
+    lost = terms.reveal_bond * (len(rows) - m)  # L = revealBond · (n - m)
 
     credits = [participant.deposit for participant in round.participants]
     burnt, fees = 0, 0
@@ -174,7 +183,7 @@ def payout(round: Round, settlement: Settlement) -> Payout:
         if participant.reveal is None:
             credits[buyer] -= terms.reveal_bond
             continue
-        credits[buyer] += lost // revealed
+        credits[buyer] += lost // m
         if buyer in settlement.excluded:
             credits[buyer] -= terms.reveal_bond
             burnt += terms.reveal_bond
@@ -187,7 +196,17 @@ def payout(round: Round, settlement: Settlement) -> Payout:
         fees += terms.fee
         for purchase in rows[buyer]:
             credits[purchase.seller] += purchase.price
-    return Payout(tuple(credits), burnt, terms.bond + fees + lost % revealed)
+    return Payout(tuple(credits), burnt, terms.bond + fees + lost % m)
+
+
+def challenge_bond(terms: Terms) -> int:
+    """What a challenger locks: its own again if its challenge stands, else the refuter's."""
+    return terms.bond // CHALLENGE_PART
+
+
+def standing(round: Round) -> tuple[int, ...]:
+    """The numbers of the challenges that nobody refuted."""
+    return tuple(number for number, challenge in enumerate(round.challenges) if challenge.refuter is None)
 
 
 def refunds(round: Round, *, with_fault: bool, challengers: Sequence[str] = ()) -> Refund:
@@ -201,21 +220,21 @@ def refunds(round: Round, *, with_fault: bool, challengers: Sequence[str] = ()) 
     terms = round.terms
     deposits = [participant.deposit for participant in round.participants]
     has_revealed = [participant.reveal is not None for participant in round.participants]
-    revealed = sum(has_revealed)
-    if not with_fault and revealed != 1:
+    m = sum(has_revealed)
+    if not with_fault and m != 1:
         return Refund(tuple(deposits), burnt=0, aggregator=terms.bond, challenger=0)
 
-    lost = terms.reveal_bond * (len(deposits) - revealed)
+    lost = terms.reveal_bond * (len(deposits) - m)
     at_stake = terms.bond if with_fault else 0
     quarter = at_stake // 4
-    share = (quarter + lost) // revealed if revealed else 0
+    share = (quarter + lost) // m if m else 0
     reward = quarter // len(challengers) if challengers else 0
     return Refund(
         tuple(
             deposit + share if kept else deposit - terms.reveal_bond
             for deposit, kept in zip(deposits, has_revealed, strict=True)
         ),
-        burnt=at_stake + lost - share * revealed - reward * len(challengers),
+        burnt=at_stake + lost - share * m - reward * len(challengers),
         aggregator=terms.bond - at_stake,
         challenger=reward,
     )
@@ -260,12 +279,12 @@ def reputations(round: Round, settlement: Settlement, now: Sequence[int]) -> tup
 
 
 def _trading(round: Round, excluded: Collection[int]) -> Iterator[bool]:
-    """Whether each participant revealed and is not excluded."""
-    for index, participant in enumerate(round.participants):
-        yield participant.reveal is not None and index not in excluded
+    """Whether each participant's row counts."""
+    return (trades(round, excluded, index) for index in range(len(round.participants)))
 
 
-def _revealed(round: Round, index: int) -> Reveal:
+def revealed(round: Round, index: int) -> Reveal:
+    """What a participant revealed. Raises WrongPhase where it did not."""
     reveal = round.participants[index].reveal
     if reveal is None:
         raise WrongPhase(f"participant {index} of round {round.number} did not reveal")
@@ -282,7 +301,7 @@ def _similarities(round: Round) -> list[list[int]]:
 
 
 def _row(buyer: int, round: Round, excluded: Collection[int], similarity_row: Sequence[int]) -> Row:
-    bid = _revealed(round, buyer).bid
+    bid = revealed(round, buyer).bid
     if bid.value == 0:  # as `candidates` has it; here it saves the look at every seller
         return ()
     offers = offers_to(buyer, round, excluded, similarity_row)

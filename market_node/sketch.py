@@ -101,14 +101,6 @@ def fingerprint_seed(task_digest: bytes) -> bytes:
     return hashlib.sha256(b"market-node fingerprint" + task_digest).digest()
 
 
-def check_sketch(sketch: bytes) -> None:
-    """Refuses what no update has: another length than 1,024 bytes, or a byte of −128."""
-    if len(sketch) != SKETCH_SIZE:
-        raise MalformedUpdate(f"a sketch has {SKETCH_SIZE} bytes, not {len(sketch)}")
-    if (bucket := sketch.find(0x80)) >= 0:
-        raise MalformedUpdate(f"a sketch's bytes are −127 to 127, and bucket {bucket} is −128")
-
-
 def cosine(a: bytes, b: bytes) -> int:
     """Cosine of two sketches, 2**16 = 1, in `[0, 2**16]`; 0 where it is negative or a norm is 0."""
     x, y = _rows([a, b]).astype(np.int64)
@@ -118,6 +110,8 @@ def cosine(a: bytes, b: bytes) -> int:
 def similarity(sketches: Sequence[bytes], floor: int) -> list[list[int]]:
     """How much of each participant's model counts for each other one.
 
+    Bytes of −128, which no update has but a reveal can, are taken as they are: nobody's sketch may stop a round.
+
     Args:
         sketches: `n` sketches of 1,024 signed bytes, in index order.
         floor: the cosine that counts as none, 2**16 = 1, in `[0, 2**16)`.
@@ -126,27 +120,39 @@ def similarity(sketches: Sequence[bytes], floor: int) -> list[list[int]]:
         `n x n`, 2**16 = 1, in `[0, 2**16]`, symmetric; 0 where the cosine is at most the floor or a norm 0.
 
     Raises:
-        MalformedUpdate: a sketch has another length, or a byte of −128.
+        MalformedUpdate: a sketch has another length.
     """
-    if not 0 <= floor < ONE:
-        raise BadInput(f"a similarity floor is 0 to 2**16 − 1, not {floor}")
+    _check_floor(floor)
     rows = _rows(sketches).astype(np.float64)
-    # Exact in any order of summation: every partial sum is an integer of at most 127² · 1,024 < 2**24.
+    # Exact in any order of summation: every partial sum is an integer of at most 128² · 1,024 = 2**24.
     products = (rows @ rows.T).astype(np.int64)
     norms: list[int] = products.diagonal().tolist()
     matrix = [[0] * len(norms) for _ in norms]
     for i, norm in enumerate(norms):
         for j in np.flatnonzero(products[i, : i + 1] > 0).tolist():
-            cos = _root(int(products[i, j]), norm, norms[j])
-            if cos > floor:
-                matrix[i][j] = matrix[j][i] = ((cos - floor) << 16) // (ONE - floor)
+            matrix[i][j] = matrix[j][i] = _above(_root(int(products[i, j]), norm, norms[j]), floor)
     return matrix
+
+
+def similarity_to(own: bytes, sketches: Sequence[bytes], floor: int) -> list[int]:
+    """How much of each of `sketches` counts for `own`: one row of `similarity`, without the others."""
+    _check_floor(floor)
+    rows = _rows([own, *sketches]).astype(np.int64)
+    own_norm, *norms = (rows * rows).sum(axis=1).tolist()
+    _, *products = (rows @ rows[0]).tolist()
+    return [_above(_root(product, own_norm, norm), floor) for product, norm in zip(products, norms, strict=True)]
+
+
+def _check_floor(floor: int) -> None:
+    if not 0 <= floor < ONE:
+        raise BadInput(f"a similarity floor is 0 to 2**16 − 1, not {floor}")
 
 
 def _rows(sketches: Sequence[bytes]) -> NDArray[np.int8]:
     """`n x 1024`."""
     for each in sketches:
-        check_sketch(each)
+        if len(each) != SKETCH_SIZE:
+            raise MalformedUpdate(f"a sketch has {SKETCH_SIZE} bytes, not {len(each)}")
     return np.frombuffer(b"".join(sketches), np.int8).reshape(len(sketches), SKETCH_SIZE)
 
 
@@ -155,3 +161,8 @@ def _root(product: int, norm_a: int, norm_b: int) -> int:
     if product <= 0:
         return 0  # also where a norm is 0
     return isqrt((product * product << 32) // (norm_a * norm_b))
+
+
+def _above(cosine: int, floor: int) -> int:
+    """The part of a cosine above the floor, 2**16 = 1."""
+    return ((cosine - floor) << 16) // (ONE - floor) if cosine > floor else 0

@@ -3,6 +3,12 @@ pragma solidity ^0.8.28;
 
 import {Phase, Round, Terms} from "../IMarket.sol";
 
+/// @notice A challenge as the market stores it.
+struct Challenge {
+    address challenger; // zero once it is refuted or refunded
+    bytes32 claimHash; // keccak256(abi.encode(claim))
+}
+
 /// @notice A round as the market stores it. Words are cut so that a commit reads one of the fixed ones, a reveal three.
 struct StoredRound {
     // a commit's
@@ -38,8 +44,7 @@ struct StoredRound {
     //
     bytes32 task;
     bytes32 settlement;
-    // by challenge; zero once it is refuted or refunded
-    address[] challengers;
+    Challenge[] challenges;
     // by account: bytes30 hash | index; zero where it did not commit
     mapping(address account => bytes32) records;
     // by index: account | what its deposit holds beyond `leastDeposit` << 160
