@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 SEED   ?= 0
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo test test-python test-solidity lint bench abi mutants clean
+.PHONY: demo test test-python test-solidity lint bench campaign abi mutants clean
 .DEFAULT_GOAL := test
 
 # The demo needs Python packages alone; Node.js, the compiler and the linters come with the rest.
@@ -49,6 +49,10 @@ abi: node_modules/.installed
 bench: node_modules/.installed
 	$(BIN)/python -m benchmarks.gas
 	$(BIN)/python -m benchmarks.demo
+
+# Thousands of wrong settlements and false challenges; `make test` runs a tenth.
+campaign: node_modules/.installed
+	$(BIN)/python -m benchmarks.campaign
 
 # Breaks the code on purpose and checks that the tests notice.
 mutants: node_modules/.installed
