@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 SEED   ?= 0
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo test test-python test-solidity lint bench campaign abi mutants clean
+.PHONY: demo test test-python test-solidity lint slither bench campaign abi mutants clean
 .DEFAULT_GOAL := test
 
 # The demo needs Python packages alone; Node.js, the compiler and the linters come with the rest.
@@ -42,6 +42,27 @@ lint: node_modules/.installed
 	npx solhint --max-warnings 0 'contracts/**/*.sol'
 	npx prettier --check 'contracts/**/*.sol' 'tests/contracts/**/*.sol'
 	$(BIN)/python -m market_node.compile --check
+	$(MAKE) --no-print-directory slither
+
+# Slither needs an older web3 than the node, halmos an older rich: each has an environment of its own.
+.venv-%/installed: constraints-%.txt
+	test -x .venv-$*/bin/python || $(PYTHON) -m venv .venv-$*
+	.venv-$*/bin/pip install --quiet --requirement constraints-$*.txt
+	touch $@
+
+SOLIDITY := $(wildcard contracts/*.sol contracts/libraries/*.sol)
+
+# From nothing, because slither reads whatever it finds there.
+build/slither/built: $(SOLIDITY) foundry.toml node_modules/.installed
+	rm -rf build/slither
+	npx forge build contracts --quiet --force --skip 'contracts/test/**' --out build/slither --cache-path build/slither
+	touch $@
+
+slither: build/slither/built .venv-slither/installed
+	PATH="node_modules/.bin:$$PATH" .venv-slither/bin/slither . --compile-force-framework foundry --ignore-compile \
+	    --foundry-out-directory build/slither --filter-paths node_modules --fail-none \
+	    --json - 2>build/slither/log >build/slither/findings.json || { cat build/slither/log; false; }
+	$(BIN)/python tests/slither/check.py build/slither/findings.json
 
 abi: node_modules/.installed
 	$(BIN)/python -m market_node.compile
@@ -59,4 +80,4 @@ mutants: node_modules/.installed
 	$(BIN)/python tests/mutants.py
 
 clean:
-	rm -rf $(VENV) node_modules artifacts cache build
+	rm -rf $(VENV) .venv-slither .venv-halmos node_modules artifacts cache build
