@@ -1,14 +1,14 @@
 """Recomputes a round from the chain's logs alone and says what differs. Needs no key, no model and nobody's word.
 
 The same pure functions that settle a round check it: `settlement.settle` for the rows, `settlement.payout` and
-`settlement.refunds` for the money; `history` folds `settlement.reputations` over the rounds before.
+`settlement.refunds` for the money; `ledger` folds `settlement.reputations` over the rounds before.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from .records import Purchase, Round, Row, Settlement
-from .settlement import Payout, Refund, payout, refunds, settle
+from .settlement import Payout, Refund, challenge_bond, payout, refunds, settle, standing
 from .terms import deposit_range
 
 KINDS = {
@@ -18,6 +18,7 @@ KINDS = {
     "wrong-credit": "the escrow credited another amount than the rows and the terms give",
     "wrong-burn": "the escrow burnt another amount than the rules say",
     "wrong-aggregator": "the aggregator was paid another amount than what is left of the pot",
+    "wrong-reward": "who challenged or refuted was paid another amount than the rules say",
     "wrong-reputation": "a reveal was given another reputation than the earlier rounds' ratings give",
     "wrong-deposit": "a deposit is outside what the terms allow",
     "unbalanced": "credits, burnt amounts and what is still locked do not add up to deposits and bond",
@@ -33,7 +34,7 @@ class Finding:
     """A key of `KINDS`."""
     round: int
     participant: int | None
-    """Index of whom it concerns; None where it is the aggregator or the round."""
+    """Index of whom it concerns; None where it is the aggregator, a challenger, a refuter or the round."""
     account: str
     expected: object
     posted: object
@@ -45,7 +46,7 @@ class Trail:
     """What the escrow and the reputations did for one round, as their logs tell it."""
 
     credits: dict[str, int] = field(default_factory=dict)
-    """Account → base units, without what an aggregator got as aggregator and a challenger as challenger."""
+    """Account → base units, to participants as such: what else an account got is in `aggregator` and `rewards`."""
     paid: frozenset[int] = frozenset()
     """Indices that were paid out or refunded."""
     burnt: int = 0
@@ -53,6 +54,8 @@ class Trail:
     """What the aggregator got; None until its side is settled."""
     refunded: bool = False
     """Whether the payments were refunds of a void round."""
+    rewards: Mapping[int, tuple[str, int]] = field(default_factory=dict)
+    """Challenge → who was credited what when it ended: its refuter, or its challenger in a void round."""
     reputations: tuple[tuple[int, int, int], ...] = ()
     """(index, due, used) of each reveal: the reputation that the aggregator's earlier rounds give, and the one that the
     contract used. All that a reputation ever does, it does by the latter."""
@@ -69,6 +72,8 @@ class Audit:
     """Credits to participants that were recomputed."""
     reputations: int
     """Reputations, as reveals used them, that were recomputed from earlier rounds."""
+    standing: tuple[int, ...]
+    """The challenges that nobody refuted, by number."""
     findings: tuple[Finding, ...]
 
 
@@ -81,8 +86,9 @@ def audit(round_: Round, trail: Trail) -> Audit:
         prices = sum(len(row) for row in true.rows)
         findings += _rows(round_, round_.settlement, true)
     findings += _money(round_, trail)
+    findings += _rewards(round_, trail)
     findings += _reputations(round_, trail)
-    return Audit(round_.number, prices, len(trail.paid), len(trail.reputations), tuple(findings))
+    return Audit(round_.number, prices, len(trail.paid), len(trail.reputations), standing(round_), tuple(findings))
 
 
 def _deposits(round_: Round) -> Iterator[Finding]:
@@ -116,7 +122,7 @@ def _money(round_: Round, trail: Trail) -> Iterator[Finding]:
         return
     due: Payout | Refund
     if trail.refunded:
-        due = refunds(round_, with_fault=with_fault(round_))
+        due = _refunds(round_)
     elif round_.settlement is not None:
         due = payout(round_, round_.settlement)
     else:
@@ -139,11 +145,36 @@ def _balance(round_: Round, trail: Trail, burnt: int) -> Iterator[Finding]:
     if trail.burnt != burnt:
         text = f"{trail.burnt} were burnt, the rules say {burnt}"
         yield _finding("wrong-burn", round_, None, burnt, trail.burnt, text)
-    paid_in = sum(participant.deposit for participant in round_.participants) + round_.terms.bond
-    paid_to = sum(trail.credits.values()) + trail.burnt + (trail.aggregator or 0)
+    bond, terms = challenge_bond(round_.terms), round_.terms
+    paid_in = (
+        sum(participant.deposit for participant in round_.participants) + terms.bond + bond * len(round_.challenges)
+    )
+    rewards = sum(amount for _, amount in trail.rewards.values())
+    paid_to = sum(trail.credits.values()) + trail.burnt + (trail.aggregator or 0) + rewards
+    if trail.refunded:  # what challengers have not fetched yet is still locked
+        waiting = [number for number in standing(round_) if round_.challenges[number].refunded is None]
+        paid_to += len(waiting) * (bond + _refunds(round_).challenger)
     if paid_in != paid_to:
         text = f"{paid_in} were paid in and {paid_to} are accounted for"
         yield _finding("unbalanced", round_, None, paid_in, paid_to, text)
+
+
+def _rewards(round_: Round, trail: Trail) -> Iterator[Finding]:
+    bond = challenge_bond(round_.terms)
+    for number, (account, amount) in trail.rewards.items():
+        challenge = round_.challenges[number]
+        if challenge.refuter is None:
+            whose, due, role = challenge.challenger, bond + _refunds(round_).challenger, "challenger"
+        else:
+            whose, due, role = challenge.refuter, bond, "refuter"
+        if (account, amount) != (whose, due):
+            text = f"{account} was credited {amount} for challenge {number}, due are {due} to its {role} {whose}"
+            yield _finding("wrong-reward", round_, None, due, amount, text, whose)
+
+
+def _refunds(round_: Round) -> Refund:
+    challengers = [round_.challenges[number].challenger for number in standing(round_)]
+    return refunds(round_, with_fault=with_fault(round_), challengers=challengers)
 
 
 def _reputations(round_: Round, trail: Trail) -> Iterator[Finding]:
@@ -158,8 +189,18 @@ def with_fault(round_: Round) -> bool:
     return sum(participant.reveal is not None for participant in round_.participants) >= 2
 
 
-def _finding(kind: str, round_: Round, index: int | None, expected: object, posted: object, text: str) -> Finding:
-    account = round_.aggregator if index is None else round_.participants[index].account
+def _finding(
+    kind: str,
+    round_: Round,
+    index: int | None,
+    expected: object,
+    posted: object,
+    text: str,
+    account: str | None = None,
+) -> Finding:
+    """Of a participant; without index, of `account` or else of the aggregator."""
+    if account is None:
+        account = round_.aggregator if index is None else round_.participants[index].account
     return Finding(kind, round_.number, index, account, expected, posted, f"round {round_.number}: {text}")
 
 

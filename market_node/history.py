@@ -36,6 +36,11 @@ class History:
         """As of the last refresh."""
         return self._checkpoints[-1][2] if self._checkpoints else Ledger()
 
+    @property
+    def block(self) -> int:
+        """Up to and with which block the logs are read; before the first refresh, -1."""
+        return self._checkpoints[-1][0] if self._checkpoints else -1
+
     def refresh(self) -> Ledger:
         """Reads what is new.
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from .codec import encode_excluded, row_hash, rows_hash
 from .errors import BadInput
 from .mechanism import Offer, candidates, surplus
-from .records import Bid, Claim, Model, Round, Settlement
+from .records import Bid, Claim, Model, Round, Row, Settlement
 from .settlement import offers_to, revealed, settle, standing, trades
 from .sketch import similarity_to
 
@@ -57,12 +57,20 @@ def claim(round: Round, buyer: int) -> Claim:
     return Claim(buyer, tuple(offer.seller for offer in ranked), last)
 
 
-def wrong_rows(round: Round) -> tuple[int, ...]:
-    """The buyers whose posted row is not theirs. A row of who does not trade is none: it counts as empty."""
+def corrections(round: Round) -> dict[int, Row]:
+    """Buyer → what its row must be, of each whose posted row is another one.
+
+    A row of who does not trade is none: it counts as empty, whatever was posted.
+    """
     settlement = _settled(round)
-    pairs = zip(settle(round, settlement.excluded).rows, settlement.rows, strict=True)
-    differing = [buyer for buyer, (true, posted) in enumerate(pairs) if true != posted]
-    return tuple(buyer for buyer in differing if trades(round, settlement.excluded, buyer))
+    true = settle(round, settlement.excluded).rows
+    differing = (buyer for buyer, posted in enumerate(settlement.rows) if posted != true[buyer])
+    return {buyer: true[buyer] for buyer in differing if trades(round, settlement.excluded, buyer)}
+
+
+def wrong_rows(round: Round) -> tuple[int, ...]:
+    """The buyers whose posted row is not theirs."""
+    return tuple(corrections(round))
 
 
 def proof(round: Round, buyer: int) -> Proof:
@@ -89,7 +97,7 @@ def refutation(round: Round, said: Claim) -> Refutation | None:
 
 
 def verdicts(round: Round) -> dict[int, Refutation | None]:
-    """Of each challenge that nobody refuted, what refutes it; None where it is true, so that the settlement is wrong."""
+    """What refutes each challenge that nobody has refuted; None where it is true, and the settlement wrong."""
     still_open = {number: round.challenges[number].claim for number in standing(round)}
     true = {buyer: claim(round, buyer) for buyer in {said.buyer for said in still_open.values()}}
     return {number: _refutation(round, said, true[said.buyer]) for number, said in still_open.items()}

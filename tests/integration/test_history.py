@@ -11,7 +11,8 @@ from market_node.contracts import Event, read_log
 from market_node.deploy import deploy
 from market_node.devnet import Devnet
 from market_node.errors import BadInput, ChainError
-from market_node.history import History, Ledger, replay
+from market_node.history import History
+from market_node.ledger import Ledger, replay
 from market_node.records import LEAST_REPUTATION
 from market_node.settlement import payout, refunds
 from tests.conftest import Actors

@@ -6,9 +6,9 @@ from random import Random
 import pytest
 
 from market_node.audit import KINDS, Trail, audit
-from market_node.records import Purchase
+from market_node.records import Challenge, Claim, Purchase
 from market_node.settlement import payout, refunds, settle
-from tests.unit.rounds import random_round, spoilt
+from tests.unit.rounds import account, random_round, spoilt
 
 SEEDS = range(40)
 
@@ -128,6 +128,109 @@ def test_a_void_round_is_audited_against_its_refunds(seed):
     )
     assert kinds(unsettled, trail) == []
     assert "wrong-credit" in kinds(unsettled, replace(trail, credits={**trail.credits, accounts[0]: 0}))
+
+
+# --- challenges ---
+
+
+ALICE, BOB, CAROL = (account(60 + index) for index in range(3))
+"""Alice and Bob challenge, Carol refutes Bob."""
+
+
+def challenged(seed: int, *, refuted: bool = False):
+    """A round that Alice's challenge has made void, or, where she is refuted too, has not."""
+    _, round_ = settled(seed)
+    said = Claim(first_buyer(round_), (), 0)
+    challenges = (Challenge(ALICE, said, CAROL if refuted else None), Challenge(BOB, said, refuter=CAROL))
+    return replace(round_, challenges=challenges)
+
+
+def void_trail(round_) -> Trail:
+    """What contracts that follow the rules would have logged, down to the last refund."""
+    due = refunds(round_, with_fault=True, challengers=(ALICE,))
+    bond, accounts = round_.terms.bond // 32, [participant.account for participant in round_.participants]
+    return Trail(
+        credits=dict(zip(accounts, due.credits, strict=True)),
+        paid=frozenset(range(len(accounts))),
+        burnt=due.burnt,
+        aggregator=due.aggregator,
+        refunded=True,
+        rewards={0: (ALICE, bond + round_.terms.bond // 4), 1: (CAROL, bond)},
+    )
+
+
+def after_refund(round_):
+    first, *rest = round_.challenges
+    return replace(
+        round_, challenges=(replace(first, refunded=round_.terms.bond // 32 + round_.terms.bond // 4), *rest)
+    )
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_round_that_a_challenge_made_void_is_audited_to_the_unit(seed):
+    round_ = challenged(seed)
+    assert kinds(after_refund(round_), void_trail(round_)) == []
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_what_a_challenger_has_not_fetched_is_still_locked(seed):
+    round_ = challenged(seed)
+    trail = void_trail(round_)
+    waiting = replace(trail, rewards={1: trail.rewards[1]})
+    assert kinds(round_, waiting) == []
+    assert kinds(after_refund(round_), waiting) == ["unbalanced"], "said to be refunded, and not credited"
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_challenger_paid_before_everybody_else_is_no_finding(seed):
+    round_ = challenged(seed)
+    assert kinds(after_refund(round_), Trail(rewards=void_trail(round_).rewards)) == []
+
+
+@pytest.mark.parametrize("challenge", [0, 1])
+@pytest.mark.parametrize("off", [-1, 1])
+def test_a_reward_that_is_one_unit_off_is_found(challenge, off):
+    round_ = after_refund(challenged(0))
+    trail = void_trail(round_)
+    whose, amount = trail.rewards[challenge]
+    wrong = replace(trail, rewards={**trail.rewards, challenge: (whose, amount + off)})
+    found = audit(round_, wrong).findings
+    assert [finding.kind for finding in found] == ["unbalanced", "wrong-reward"]
+    assert (found[1].account, found[1].expected, found[1].posted) == (whose, amount, amount + off)
+
+
+def test_a_reward_in_the_wrong_hands_is_found():
+    round_ = after_refund(challenged(0))
+    trail = void_trail(round_)
+    amount = trail.rewards[0][1]
+    [finding] = audit(round_, replace(trail, rewards={**trail.rewards, 0: (BOB, amount)})).findings
+    assert (finding.kind, finding.account) == ("wrong-reward", ALICE)
+    assert BOB in finding.text
+
+
+def test_refunds_as_if_nobody_had_challenged_are_found():
+    """The quarter that is a challenger's would be burnt."""
+    round_ = challenged(0)
+    due = refunds(round_, with_fault=True)
+    assert "wrong-burn" in kinds(round_, replace(void_trail(round_), burnt=due.burnt))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_payout_after_refuted_challenges_is_audited_to_the_unit(seed):
+    round_ = challenged(seed, refuted=True)
+    bond = round_.terms.bond // 32
+    trail = replace(honest_trail(round_), rewards={0: (CAROL, bond), 1: (CAROL, bond)})
+    assert kinds(round_, trail) == []
+    assert "wrong-reward" in kinds(round_, replace(trail, rewards={**trail.rewards, 1: (CAROL, bond + 1)}))
+    assert "unbalanced" in kinds(round_, replace(trail, rewards={0: (CAROL, bond)}))
+
+
+def test_the_audit_says_which_challenges_stand():
+    assert audit(challenged(0), Trail()).standing == (0,)
+    assert audit(challenged(0, refuted=True), Trail()).standing == ()
+
+
+# --- the rest ---
 
 
 def test_half_a_payout_is_audited_as_far_as_it_went():
