@@ -1,6 +1,7 @@
 """The steps of a round that only its aggregator takes: open it, settle it."""
 
 import hashlib
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,10 +9,21 @@ from pathlib import Path
 from torch import Tensor
 
 from .aggregate import personal_models
+from .auditor import defend
 from .chain import Phase, Receipt
 from .codec import encode_excluded, encode_rows
 from .delivery import Delivery, DeliveryList, Exclusion, delivery_list_bytes
-from .errors import BadInput, BrokenSeal, DigestMismatch, MalformedUpdate, NotForUs, NotFound, OutOfRange, TooLarge
+from .errors import (
+    BadInput,
+    BrokenSeal,
+    ChainError,
+    DigestMismatch,
+    MalformedUpdate,
+    NotForUs,
+    NotFound,
+    OutOfRange,
+    TooLarge,
+)
 from .models import OpenTask
 from .node import Node
 from .records import Participant, Round, Settlement, Terms
@@ -19,6 +31,9 @@ from .seal import new_key, seal_file, unwrap_key, wrap_key
 from .settlement import reveals_hash, row_weights, settle
 from .sketch import sketch
 from .weights import unflatten, write_weights
+
+POLL_SECONDS = 1.0
+"""Between two looks at whether the reveals are confirmed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +60,8 @@ class Aggregator(Node):
 
     def settle(self, number: int) -> Settlement:
         """Opens and checks the models, combines them for their buyers, publishes and posts the settlement."""
-        round_ = self.round(number)
         self.require(number, Phase.SETTLE)
+        round_ = self.confirmed(number)
         task = self.task(round_)
         opened = self.open_models(round_, task)
         settlement = settle(round_, frozenset(exclusion.index for exclusion in opened.exclusions))
@@ -54,6 +69,26 @@ class Aggregator(Node):
         listed = DeliveryList(self.chain.chain_id, self.chain.market, number, deliveries, opened.exclusions)
         self.post(round_, settlement, self.publish(listed))
         return settlement
+
+    def confirmed(self, number: int) -> Round:
+        """The round, once every reveal that the contract has counted is confirmed: waits for that.
+
+        Raises:
+            ChainError: they are not in time.
+        """
+        endpoint, end = self.chain.endpoint, time.monotonic() + self.chain.endpoint.timeout
+        while reveals_hash(round_ := self.round(number)) != (state := self.chain.state(number)).reveals_hash:
+            if time.monotonic() > end:
+                seen = (
+                    f"{state.revealed} revealed and {len(round_.reveal_order)} are {endpoint.confirmations} blocks deep"
+                )
+                raise ChainError(f"round {number}: {seen}; a settlement names all, so wait for more blocks")
+            time.sleep(POLL_SECONDS)
+        return round_
+
+    def defend(self, number: int) -> list[Receipt]:
+        """Refutes every false challenge of a round: nobody else has as much to lose by one."""
+        return defend(self.chain, self.history, number)
 
     def open_models(self, round_: Round, task: OpenTask) -> Opened:
         """Opens the model of everyone who revealed; one that fails any check is excluded with its reason."""
