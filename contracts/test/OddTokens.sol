@@ -51,3 +51,33 @@ contract CallbackToken is TestToken {
         done; // an account without the function wants no call
     }
 }
+
+/// @notice An account that, whenever tokens move to or from it, makes the call that it was given beforehand.
+contract Thief {
+    address private _target;
+    bytes private _next;
+    bool public called;
+    bytes public answer; // what the call returned, or why it was refused
+
+    function arm(address target, bytes calldata next) external {
+        (_target, _next) = (target, next);
+    }
+
+    /// @notice Makes a call in its own name.
+    function act(address target, bytes calldata data) external {
+        (bool done, bytes memory reason) = target.call(data);
+        if (!done) {
+            assembly ("memory-safe") {
+                revert(add(reason, 0x20), mload(reason))
+            }
+        }
+    }
+
+    function tokensMoved() external {
+        if (_target == address(0)) return;
+        address target = _target;
+        _target = address(0); // once
+        called = true;
+        (, answer) = target.call(_next);
+    }
+}
