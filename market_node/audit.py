@@ -122,7 +122,7 @@ def _money(round_: Round, trail: Trail) -> Iterator[Finding]:
         return
     due: Payout | Refund
     if trail.refunded:
-        due = _refunds(round_)
+        due = due_refunds(round_)
     elif round_.settlement is not None:
         due = payout(round_, round_.settlement)
     else:
@@ -153,7 +153,7 @@ def _balance(round_: Round, trail: Trail, burnt: int) -> Iterator[Finding]:
     paid_to = sum(trail.credits.values()) + trail.burnt + (trail.aggregator or 0) + rewards
     if trail.refunded:  # what challengers have not fetched yet is still locked
         waiting = [number for number in standing(round_) if round_.challenges[number].refunded is None]
-        paid_to += len(waiting) * (bond + _refunds(round_).challenger)
+        paid_to += len(waiting) * (bond + due_refunds(round_).challenger)
     if paid_in != paid_to:
         text = f"{paid_in} were paid in and {paid_to} are accounted for"
         yield _finding("unbalanced", round_, None, paid_in, paid_to, text)
@@ -164,7 +164,7 @@ def _rewards(round_: Round, trail: Trail) -> Iterator[Finding]:
     for number, (account, amount) in trail.rewards.items():
         challenge = round_.challenges[number]
         if challenge.refuter is None:
-            whose, due, role = challenge.challenger, bond + _refunds(round_).challenger, "challenger"
+            whose, due, role = challenge.challenger, bond + due_refunds(round_).challenger, "challenger"
         else:
             whose, due, role = challenge.refuter, bond, "refuter"
         if (account, amount) != (whose, due):
@@ -172,7 +172,8 @@ def _rewards(round_: Round, trail: Trail) -> Iterator[Finding]:
             yield _finding("wrong-reward", round_, None, due, amount, text, whose)
 
 
-def _refunds(round_: Round) -> Refund:
+def due_refunds(round_: Round) -> Refund:
+    """What everybody gets of a round that is void."""
     challengers = [round_.challenges[number].challenger for number in standing(round_)]
     return refunds(round_, with_fault=with_fault(round_), challengers=challengers)
 

@@ -152,8 +152,10 @@ REFUSALS = {
     "AlreadyCommitted": "this account has committed to the round already",
     "AlreadyRated": "this account has rated or rejected its delivery already",
     "AlreadyRevealed": "this bid is revealed already",
+    "ChallengeNotOpen": "somebody has refuted it, or it is refunded already",
     "NotTheAggregator": "only the round's aggregator can do that",
     "NotRevealed": "this account did not reveal its bid",
+    "RowIsRight": "the row is right",
     "RoundFull": "the round has as many participants as it takes",
     "UnknownRound": "there is no such round",
 }

@@ -45,7 +45,8 @@ def explain(
 
     round_ = session.history.check(number)
     indices = range(len(round_.participants)) if participant is None else [_index(round_, participant)]
-    if round_.settlement is not None:
+    phase = session.chain.phase(number)
+    if round_.settlement is not None and phase != Phase.VOID:
         reasons = exclusion_reasons(session, round_) if round_.settlement.excluded else {}
         if participant is None:
             _overview(session, round_, round_.settlement, reasons)
@@ -53,7 +54,7 @@ def explain(
             _account(session, round_, round_.settlement, indices[0], reasons)
         documents = [_document(round_, round_.settlement, index, reasons) for index in indices]
     else:
-        if session.chain.phase(number) != Phase.VOID:
+        if phase != Phase.VOID:
             now = session.chain.now()
             raise WrongPhase(explain_phase(number, session.chain.state(number), now, Phase.CHALLENGE))
         documents = _void(session, round_, indices)
@@ -202,18 +203,25 @@ def _sum(lines: "list[Line]") -> int:
 # --- a void round ---
 
 
-def _void(session: Session, round_: "Round", indices: Sequence[int]) -> list[dict[str, Any]]:
-    from ..audit import with_fault
-    from ..settlement import refunds
+def _why_void(session: Session, round_: "Round") -> str:
+    from ..audit import due_refunds, with_fault
+    from ..settlement import challenge_bond, standing
 
-    fault, money = with_fault(round_), session.money
-    due = refunds(round_, with_fault=fault)
-    why = (
-        "its aggregator did not settle: half of the bond is burnt, a quarter goes to those who revealed"
-        if fault
-        else "no seed was drawn in time, or fewer than two revealed"
-    )
-    session.screen.say(f"round {round_.number} is void: {why}")
+    shares = "half of the bond is burnt, a quarter goes to those who revealed"
+    if challenges := standing(round_):
+        each = session.money.text(challenge_bond(round_.terms) + due_refunds(round_).challenger)
+        whom = ", ".join(round_.challenges[number].challenger for number in challenges)
+        return f"its settlement was challenged and nobody refuted it: {shares}, {each} to each challenger ({whom})"
+    if with_fault(round_):
+        return f"its aggregator did not settle: {shares}"
+    return "no seed was drawn in time, or fewer than two revealed"
+
+
+def _void(session: Session, round_: "Round", indices: Sequence[int]) -> list[dict[str, Any]]:
+    from ..audit import due_refunds
+
+    due, money = due_refunds(round_), session.money
+    session.screen.say(f"round {round_.number} is void: {_why_void(session, round_)}")
     session.screen.table(
         f"amounts in {money.symbol}",
         [">", "account", ">deposit", ">refund", ""],

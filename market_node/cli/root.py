@@ -4,6 +4,7 @@ import typer
 
 from . import audit, demo, explain, money, round_, setup, status, steps
 from .app import Debug, Home, Json, PasswordFile, group
+from .auditor import auditor
 from .network import devnet
 from .task import task
 
@@ -28,6 +29,7 @@ A round from its opening to the last payment, each account with its own --home:
   $ market-node fetch 1 personal.safetensors
   $ market-node rate 1 100
   $ market-node audit                           anyone, without a key
+  $ market-node auditor run                     challenges what is wrong
   $ market-node payout 1                        anyone
 """,
 )
@@ -36,6 +38,7 @@ for noun in (setup, money):
     noun.add_to(app)
 app.add_typer(task, name="task", rich_help_panel="Run a round")
 app.add_typer(round_.round_, name="round", rich_help_panel="Run a round")
+app.add_typer(auditor, name="auditor", rich_help_panel="Look")
 for noun in (round_, steps, status, explain, audit, demo):
     noun.add_to(app)
 

@@ -1,4 +1,4 @@
-"""`round open` and `settle`: what an aggregator does."""
+"""`round open`, `settle` and `refute`: what an aggregator does."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -30,6 +30,7 @@ round_ = group(
 def add_to(app: typer.Typer) -> None:
     """Adds this file's commands."""
     command(app, "settle", "Run a round")(settle)
+    command(app, "refute", "Run a round")(refute)
 
 
 @command(round_, "open")
@@ -163,6 +164,30 @@ def settle(
             "purchases": [{"buyer": buyer, "seller": each.seller, "price": str(each.price)} for buyer, each in trades],
         }
     )
+
+
+def refute(session: Session, number: RoundNumber) -> None:
+    """Refute every false challenge of a round, for its bond. Anyone may.
+
+    One that is true cannot be refuted: the round will be void.
+    """
+    from ..auditor import defend
+    from ..chain import require_phase
+    from ..phases import Phase
+    from ..settlement import standing
+
+    if session.chain.phase(number) != Phase.CHALLENGE:
+        require_phase(session.chain, number, Phase.REFUTE)
+    chain = session.signing
+    with session.screen.working("refuting"):
+        receipts = defend(chain, session.history, number)
+        session.history.refresh()
+    left = standing(session.history.round(number))
+    session.screen.say(f"round {number}: {len(receipts)} challenges refuted", style="bold")
+    if left:
+        session.screen.say("still open: " + ", ".join(map(str, left)))
+    transactions = [receipt.transaction for receipt in receipts]
+    session.screen.result({"round": number, "transactions": transactions, "open": list(left)})
 
 
 def _device(name: str) -> str:

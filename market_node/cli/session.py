@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from eth_account.signers.local import LocalAccount
 
     from ..aggregator import Aggregator
+    from ..auditor import Auditor
     from ..chain import Chain
     from ..config import Config
     from ..history import History
@@ -156,6 +157,16 @@ class Session:
         from ..aggregator import Aggregator
 
         return Aggregator(self.home, self.signing, self.store, self.keys)
+
+    def auditor(self, folder: Path | None) -> "Auditor":
+        """The account as an auditor, with its reports in a folder; by default one per market in the home."""
+        from ..auditor import Auditor
+
+        self.address  # noqa: B018  (that there is one, before a password is asked for)
+        chain = self.signing
+        name = f"{chain.chain_id}-{chain.genesis.hex()[:8]}"
+        place = folder or self.home / "reports" / name / chain.market.lower()
+        return Auditor(chain, place.absolute(), self.history, self.money.text)
 
     def publish_key(self) -> None:
         """Puts the account's encryption key on chain where it is not there yet: commits and rounds need it."""

@@ -10,7 +10,7 @@ from .session import Session
 
 if TYPE_CHECKING:
     from ..phases import Phase, RoundState
-    from ..records import Round
+    from ..records import Challenge, Round
 
 
 def add_to(app: typer.Typer) -> None:
@@ -165,12 +165,30 @@ def _round(session: Session, number: int) -> None:
             for index, each in enumerate(round_.participants)
         ],
     )
-    session.screen.result({**document(seen, address), "now": now, "participants": _participants(round_)})
+    if round_.challenges:
+        session.screen.say("")
+        session.screen.table(
+            "challenges",
+            [">", "challenger", ">of the row of", ">sellers listed", ""],
+            [
+                (
+                    number,
+                    session.screen.account(each.challenger),
+                    each.claim.buyer,
+                    len(each.claim.listed),
+                    _fate(session, each),
+                )
+                for number, each in enumerate(round_.challenges)
+            ],
+        )
+    both = {"participants": _participants(round_), "challenges": _challenges(round_)}
+    session.screen.result({**document(seen, address), "now": now, **both})
 
 
 def view(session: Session, round_: "Round", address: str | None, now: int) -> View:
     """How a round stands for an account."""
     from ..phases import phase_of, span
+    from ..settlement import challenge_bond, standing
 
     state = session.chain.state(round_.number)
     phase = phase_of(state, now)
@@ -181,6 +199,8 @@ def view(session: Session, round_: "Round", address: str | None, now: int) -> Vi
         locked += round_.participants[index].deposit
     if round_.aggregator == address and trail.aggregator is None:
         locked += round_.terms.bond
+    mine = [each for each in map(round_.challenges.__getitem__, standing(round_)) if each.challenger == address]
+    locked += challenge_bond(round_.terms) * sum(each.refunded is None for each in mine)
     to_do = _to_do(round_, state, phase, index, round_.aggregator == address, locked > 0)
     return View(round_, phase, span(state, phase)[1], index, locked, to_do)
 
@@ -189,18 +209,21 @@ def _to_do(
     round_: "Round", state: "RoundState", phase: "Phase", index: int | None, aggregates: bool, unpaid: bool
 ) -> str:
     from ..phases import Phase
+    from ..settlement import standing
 
     me = None if index is None else round_.participants[index]
     bought = me is not None and round_.settlement is not None and bool(round_.settlement.rows[index or 0])
     unrated = bought and me is not None and me.rating is None and not me.rejected
     number = round_.number
+    defends = aggregates and bool(standing(round_))
+    watching = f"fetch {number}, then rate {number}" if unrated else f"audit --round {number}"
     return {
         Phase.COMMIT: "" if me or aggregates else f"commit {number}",
         Phase.DRAW: f"draw {number}",
         Phase.REVEAL: f"reveal {number}" if me and me.reveal is None else "",
         Phase.SETTLE: f"settle {number}" if aggregates else "",
-        Phase.CHALLENGE: f"fetch {number}, then rate {number}" if unrated else f"audit --round {number}",
-        Phase.REFUTE: "",
+        Phase.CHALLENGE: f"refute {number}" if defends else watching,
+        Phase.REFUTE: f"refute {number}" if defends else "",
         Phase.PAYOUT: f"payout {number}" if unpaid else "",
         Phase.VOID: f"refund {number}" if unpaid else "",
     }[phase]
@@ -238,6 +261,26 @@ def document(seen: View, address: str | None) -> dict[str, Any]:
         "reveal_bond": str(terms.reveal_bond),
         "bond": str(terms.bond),
     }
+
+
+def _fate(session: Session, challenge: "Challenge") -> str:
+    if challenge.refuter is not None:
+        return f"refuted by {session.screen.account(challenge.refuter)}"
+    return "open" if challenge.refunded is None else f"stood: paid {session.money.text(challenge.refunded)}"
+
+
+def _challenges(round_: "Round") -> list[dict[str, Any]]:
+    return [
+        {
+            "challenge": number,
+            "challenger": each.challenger,
+            "participant": each.claim.buyer,
+            "listed": list(each.claim.listed),
+            "refuter": each.refuter,
+            "refunded": None if each.refunded is None else str(each.refunded),
+        }
+        for number, each in enumerate(round_.challenges)
+    ]
 
 
 def _participants(round_: "Round") -> list[dict[str, Any]]:

@@ -260,18 +260,32 @@ def payout(session: Session, number: RoundNumber) -> None:
 
 
 def refund(session: Session, number: RoundNumber) -> None:
-    """Give everybody in a void round what is theirs. Anyone may."""
-    _pay(session, number, session.node.refund)
+    """Give everybody in a void round what is theirs, challengers too. Anyone may."""
+    _pay(session, number, session.node.refund, _refund_challengers)
 
 
-def _pay(session: Session, number: int, pay: "Callable[[int], list[Receipt]]") -> None:
+def _refund_challengers(session: Session, number: int) -> "list[Receipt]":
+    from ..settlement import standing
+
+    round_ = session.node.round(number)
+    waiting = [each for each in standing(round_) if round_.challenges[each].refunded is None]
+    return [session.signing.refund_challenge(number, each) for each in waiting]
+
+
+def _pay(
+    session: Session,
+    number: int,
+    pay: "Callable[[int], list[Receipt]]",
+    then: "Callable[[Session, int], list[Receipt]]" = lambda session, number: [],
+) -> None:
     node, money = session.node, session.money
     receipts = []
     with session.screen.working("paying"):
         round_, trail = node.round(number), node.history.trail(number)
         if len(trail.paid) < len(round_.participants) or trail.aggregator is None:
             receipts = pay(number)
-    node.round(number)
+        receipts += then(session, number)
+    after = node.round(number)
     credits = node.history.trail(number).credits
     rows = [(index, each.account, credits.get(each.account, 0)) for index, each in enumerate(round_.participants)]
     session.screen.table(
@@ -279,10 +293,14 @@ def _pay(session: Session, number: int, pay: "Callable[[int], list[Receipt]]") -
         [">participant", "account", ">credit"],
         [(index, session.screen.account(account), money.text(credit)) for index, account, credit in rows],
     )
+    rewarded = [each for each in after.challenges if each.refunded is not None]
+    for each in rewarded:
+        session.screen.say(f"challenger {each.challenger}: {money.text(each.refunded or 0)}")
     session.screen.result(
         {
             "round": number,
             "transactions": [receipt.transaction for receipt in receipts],
             "credits": [{"index": index, "account": account, "credit": str(credit)} for index, account, credit in rows],
+            "challengers": [{"account": each.challenger, "credit": str(each.refunded)} for each in rewarded],
         }
     )
