@@ -1,15 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
-import {Bid, Phase, Terms} from "../../contracts/IMarket.sol";
+import {Bid, IMarket, Phase, Terms} from "../../contracts/IMarket.sol";
+import {Offer} from "../../contracts/libraries/Mechanism.sol";
+import {ChallengeBase} from "./ChallengeBase.sol";
 import {Dice} from "./Dice.sol";
-import {MarketBase} from "./MarketBase.sol";
+import {Case, SlowJudge} from "./SlowJudge.sol";
+import {Buyer, SlowMechanism} from "./SlowMechanism.sol";
 import {Books, Entry, SlowPayouts} from "./SlowPayouts.sol";
 import {vm} from "./Vm.sol";
 
 /// @notice Whole random rounds, with missing reveals, exclusions, rejections and wrong rows: where every unit goes, next to
 ///         the slow rules. Nobody has anything but what it locks, so that its balance at the end is its credit.
-contract ConservationTest is MarketBase, Dice {
+contract ConservationTest is ChallengeBase, Dice {
+    using SlowJudge for Buyer;
+    using SlowJudge for Case;
+    using SlowMechanism for Buyer;
     using SlowPayouts for Books;
 
     uint256 private constant MOST = 12;
@@ -50,7 +56,8 @@ contract ConservationTest is MarketBase, Dice {
     function anyBid(uint256 i) private returns (Bid memory) {
         uint256 most = books.entries[i].deposit - terms.fee - terms.revealBond - terms.maxSellers;
         uint256 value = most < 2 ** 20 ? 0 : any(2 ** 20, most);
-        return Bid({value: uint96(value), cost: uint96(any(0, NOT_SELLING)), samples: 1_000, minReputation: 0});
+        uint256 cost = oneIn(4) ? any(0, NOT_SELLING) : any(0, most / 32);
+        return Bid({value: uint96(value), cost: uint96(cost), samples: 1_000, minReputation: 0});
     }
 
     /// @dev Mostly all or nearly all.
@@ -93,25 +100,63 @@ contract ConservationTest is MarketBase, Dice {
         }
     }
 
-    /// @dev Rarely, and only some of the challenges are refuted.
+    /// @dev Rarely. Nobody cares to refute some of the false ones.
     function challengeAny() private {
         if (!oneIn(6)) return;
-        uint256 part = terms.bond / 32;
-        bool standing = oneIn(2);
-        for (uint256 c = any(1, 4); c > 0; --c) {
-            address challenger = makeActor(string.concat("challenger ", vm.toString(c)));
-            fund(challenger, part);
-            vm.prank(challenger);
-            uint256 challenge = market.openChallenge(round);
-            if (standing && oneIn(2)) {
-                challengers.push(challenger);
-                books.standing += 1;
-            } else {
-                vm.prank(anyone);
-                market.closeChallenge(round, challenge);
-                received += part;
-            }
+        Case memory c = caseOf(round);
+        uint256 buyer = any(0, accounts.length - 1);
+        if (!c.trades(buyer)) return;
+        Buyer memory offered = c.offersTo(buyer);
+        Offer[] memory truth = offered.ranked();
+        bool cared = oneIn(2);
+        for (uint256 number = any(1, 4); number > 0; --number) {
+            address challenger = makeActor(string.concat("challenger ", vm.toString(number)));
+            if (cared && truth.length == 0) continue;
+            if (!cared && oneIn(2)) accuse(challenger, c, buyer, truth);
+            else if (truth.length > 0) accuseFalsely(challenger, c, buyer, offered, cared || oneIn(2));
         }
+    }
+
+    /// @dev Opens a challenge, unless the posted row is what follows from the list.
+    function accuse(
+        address challenger,
+        Case memory c,
+        uint256 buyer,
+        Offer[] memory list
+    ) private returns (bool opened, uint256 number) {
+        uint256 part = terms.bond / 32;
+        Accusation memory a = Accusation(round, c.records[buyer], c.rowHashes(), c.excluded, c.recordsOf(list));
+        fund(challenger, part);
+        vm.prank(challenger);
+        bytes memory answer;
+        (opened, answer) = address(market).call(asCall(a));
+        if (!opened) {
+            checkEq(bytes4(answer), IMarket.RowIsRight.selector, "why a challenge is refused");
+            vm.prank(challenger);
+            escrow.withdraw(uint96(part));
+            return (false, 0);
+        }
+        challengers.push(challenger);
+        books.standing += 1;
+        number = abi.decode(answer, (uint256));
+    }
+
+    function accuseFalsely(
+        address challenger,
+        Case memory c,
+        uint256 buyer,
+        Buyer memory offered,
+        bool refuted
+    ) private {
+        Offer[] memory truth = offered.ranked();
+        uint256 missing = truth[any(0, truth.length - 1)].seller;
+        Offer[] memory list = offered.without(missing).ranked();
+        (bool opened, uint256 number) = accuse(challenger, c, buyer, list);
+        if (!opened || !refuted) return;
+        refute(anyone, objection(round, number, buyer, list, missing));
+        challengers.pop();
+        books.standing -= 1;
+        received += terms.bond / 32;
     }
 
     function playToTheEnd(uint256 seed) private {

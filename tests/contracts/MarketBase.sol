@@ -4,9 +4,8 @@ pragma solidity ^0.8.28;
 import {Bid, IMarket, Model, Phase, Round, Terms} from "../../contracts/IMarket.sol";
 import {IEscrow} from "../../contracts/IEscrow.sol";
 import {IReputation} from "../../contracts/IReputation.sol";
-import {MarketHarness} from "../../contracts/test/MarketHarness.sol";
-import {TestToken} from "../../contracts/test/TestToken.sol";
 import {Checks} from "./Checks.sol";
+import {Deploy, IPlayMoney} from "./Deploy.sol";
 import {vm} from "./Vm.sol";
 
 /// @notice A market, its actors and the steps of a round, so that a test says only what matters to it.
@@ -17,8 +16,8 @@ abstract contract MarketBase is Checks {
     uint256 internal constant FULL = 1 << 16; // a reputation of 1
     uint256 internal constant LEAST = FULL / 32;
 
-    TestToken internal token;
-    MarketHarness internal market;
+    IPlayMoney internal token;
+    IMarket internal market;
     IEscrow internal escrow;
     IReputation internal reputation;
 
@@ -37,14 +36,22 @@ abstract contract MarketBase is Checks {
         Model model;
     }
 
+    /// @notice What an aggregator posted.
+    struct Posted {
+        uint256[] excluded;
+        bytes rows;
+    }
+
     mapping(uint256 round => mapping(address account => Secret)) internal secrets;
+    mapping(uint256 round => Posted) internal posted;
+    mapping(address account => bytes) internal ownSketch; // where `someSketch` will not do
     uint256 private _salts;
 
     function setUp() public virtual {
         vm.warp(1_800_000_000);
         vm.roll(1_000);
-        token = new TestToken();
-        market = new MarketHarness(token, MIN_PHASE);
+        token = Deploy.token();
+        market = Deploy.market(token, MIN_PHASE);
         escrow = market.escrow();
         reputation = market.reputation();
     }
@@ -207,14 +214,19 @@ abstract contract MarketBase is Checks {
         market.drawSeed(round);
     }
 
+    /// @dev Half of it is everybody's, so that any two accounts are similar enough to trade.
     function someSketch(address account) internal pure returns (bytes memory sketch) {
         sketch = new bytes(1024);
         for (uint256 i = 0; i < 1024; i += 32) {
-            bytes32 word = keccak256(abi.encode("sketch", account, i));
+            bytes32 word = keccak256(abi.encode("sketch", i < 512 ? address(0) : account, i));
             assembly ("memory-safe") {
                 mstore(add(add(sketch, 32), i), word)
             }
         }
+    }
+
+    function sketchOf(address account) internal view returns (bytes memory) {
+        return ownSketch[account].length == 0 ? someSketch(account) : ownSketch[account];
     }
 
     /// @return 80 bytes, as an X25519 HPKE wraps a key.
@@ -228,7 +240,7 @@ abstract contract MarketBase is Checks {
         (, uint16 index) = market.recordOf(round, account);
         Secret memory secret = secrets[round][account];
         bytes32 seed = market.roundOf(round).seed;
-        bytes memory sketch = someSketch(account);
+        bytes memory sketch = sketchOf(account);
         bytes memory sealedKey = someSealedKey(account);
         return
             abi.encodeCall(
@@ -273,6 +285,7 @@ abstract contract MarketBase is Checks {
 
     function settle(uint256 round, uint256[] memory excluded, bytes memory rows) internal {
         does(aggregator, settleCall(round, excluded, rows));
+        posted[round] = Posted(excluded, rows);
     }
 
     function closeSettlement(uint256 round) internal {

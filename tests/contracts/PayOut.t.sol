@@ -3,11 +3,11 @@ pragma solidity ^0.8.28;
 
 import {IEscrow} from "../../contracts/IEscrow.sol";
 import {IMarket, Phase, Terms} from "../../contracts/IMarket.sol";
-import {MarketBase} from "./MarketBase.sol";
+import {ChallengeBase} from "./ChallengeBase.sol";
 import {vm} from "./Vm.sol";
 
 /// @notice `payOut`, by example: one thing happens in each round. `Conservation.t.sol` mixes them.
-contract PayOutTest is MarketBase {
+contract PayOutTest is ChallengeBase {
     uint256 private constant FEE = ONE / 10;
     uint256 private constant REVEAL_BOND = 2 * ONE;
     uint256 private constant BOND = 32 * ONE;
@@ -395,13 +395,12 @@ contract PayOutTest is MarketBase {
     }
 
     function test_nothing_is_paid_while_a_challenge_is_open() public {
-        settled(bytes.concat(row(), row(), row()));
+        settled(bytes.concat(row(1, ONE), row(), row()));
         fund(mallory, ONE);
-        vm.prank(mallory);
-        market.openChallenge(round);
+        challengeFalsely(mallory, round, 0, 1);
         closeChallenges(round);
         refuses(anyone, payCall(rows, excluded, 0, 3), wrongPhase(round, Phase.Refute));
-        market.closeChallenge(round, 0);
+        refute(anyone, round, 0, 0, 1);
         payOut(0, 3);
     }
 

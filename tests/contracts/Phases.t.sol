@@ -2,11 +2,11 @@
 pragma solidity ^0.8.28;
 
 import {Phase, Round, Terms} from "../../contracts/IMarket.sol";
-import {MarketBase} from "./MarketBase.sol";
+import {ChallengeBase} from "./ChallengeBase.sol";
 import {vm} from "./Vm.sol";
 
 /// @notice The phase is what the clock says: each border is tried one second before and on the second.
-contract PhasesTest is MarketBase {
+contract PhasesTest is ChallengeBase {
     /// @dev `before` until the second before `time`, `then` from it.
     function checkBorder(uint256 round, uint256 time, Phase before, Phase then) private {
         vm.warp(time - 1);
@@ -105,7 +105,7 @@ contract PhasesTest is MarketBase {
     function settledAtLast() private returns (uint256 round) {
         round = revealed(several(alice, bob));
         vm.warp(time() + market.roundOf(round).terms.settleTime - 1); // the last second of Settle
-        settle(round, noneExcluded(), bytes.concat(row(), row()));
+        settle(round, noneExcluded(), bytes.concat(row(1, ONE), row()));
         checkPhase(round, Phase.Challenge, "with the settlement");
     }
 
@@ -114,11 +114,11 @@ contract PhasesTest is MarketBase {
         checkBorder(round, time() + market.roundOf(round).terms.challengeTime, Phase.Challenge, Phase.Payout);
     }
 
+    /// @dev A false one, which Bob's record refutes.
     function openedChallenge() private returns (uint256 round) {
         round = settledAtLast();
         fund(mallory, 10 * ONE);
-        vm.prank(mallory);
-        market.openChallenge(round);
+        challengeFalsely(mallory, round, 0, 1);
         checkPhase(round, Phase.Challenge, "with a challenge");
     }
 
@@ -135,12 +135,11 @@ contract PhasesTest is MarketBase {
 
     function test_payout_follows_at_once_when_the_last_challenge_is_refuted() public {
         uint256 round = openedChallenge();
-        vm.prank(mallory);
-        market.openChallenge(round);
+        challengeFalsely(mallory, round, 0, 1);
         closeChallenges(round);
-        market.closeChallenge(round, 1);
+        refute(anyone, round, 1, 0, 1);
         checkPhase(round, Phase.Refute, "one is open");
-        market.closeChallenge(round, 0);
+        refute(anyone, round, 0, 0, 1);
         checkPhase(round, Phase.Payout, "none is open");
         vm.warp(time() + 1000 days);
         checkPhase(round, Phase.Payout, "for ever");
@@ -148,7 +147,7 @@ contract PhasesTest is MarketBase {
 
     function test_a_challenge_refuted_in_time_leaves_no_refute() public {
         uint256 round = openedChallenge();
-        market.closeChallenge(round, 0);
+        refute(anyone, round, 0, 0, 1);
         checkBorder(round, time() + market.roundOf(round).terms.challengeTime, Phase.Challenge, Phase.Payout);
     }
 
@@ -175,8 +174,7 @@ contract PhasesTest is MarketBase {
         checkBorder(round, time() + terms.revealTime, Phase.Reveal, Phase.Settle);
         settle(round, noneExcluded(), bytes.concat(row(), row()));
         fund(mallory, 10 * ONE);
-        vm.prank(mallory);
-        market.openChallenge(round);
+        challenge(mallory, round, 0);
         checkBorder(round, time() + terms.challengeTime, Phase.Challenge, Phase.Refute);
         checkBorder(round, time() + terms.refuteTime, Phase.Refute, Phase.Void);
     }

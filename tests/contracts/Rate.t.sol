@@ -2,11 +2,11 @@
 pragma solidity ^0.8.28;
 
 import {IMarket, Phase} from "../../contracts/IMarket.sol";
-import {MarketBase} from "./MarketBase.sol";
+import {ChallengeBase} from "./ChallengeBase.sol";
 import {vm} from "./Vm.sol";
 
 /// @notice `rate` and `reject`.
-contract RateTest is MarketBase {
+contract RateTest is ChallengeBase {
     uint256 private round;
 
     /// @dev Settled; Carol did not reveal.
@@ -97,8 +97,7 @@ contract RateTest is MarketBase {
 
     function test_nothing_is_rated_while_a_challenge_is_refuted() public {
         fund(mallory, 10 * ONE);
-        vm.prank(mallory);
-        market.openChallenge(round);
+        challenge(mallory, round, 0);
         closeChallenges(round);
         refuses(alice, rateCall(0, 100), wrongPhase(round, Phase.Refute));
     }

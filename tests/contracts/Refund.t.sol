@@ -2,11 +2,11 @@
 pragma solidity ^0.8.28;
 
 import {IMarket, Phase} from "../../contracts/IMarket.sol";
-import {MarketBase} from "./MarketBase.sol";
+import {ChallengeBase} from "./ChallengeBase.sol";
 import {vm} from "./Vm.sol";
 
 /// @notice `refund` and `refundChallenge`: how a round ends in Void.
-contract RefundTest is MarketBase {
+contract RefundTest is ChallengeBase {
     uint256 private constant REVEAL_BOND = 2 * ONE;
     uint256 private constant BOND = 32 * ONE;
     uint256 private constant DEPOSIT = 10 * ONE + ONE / 10 + REVEAL_BOND + 8; // of everybody
@@ -129,18 +129,19 @@ contract RefundTest is MarketBase {
 
     // --- with fault: a challenge that stands ---
 
-    /// @dev Settled with Bob excluded and a rating given, neither of which matters in the end.
-    function challenged(uint256 count) private {
+    /// @dev Settled with a wrong price for Alice, who rates: neither matters in the end.
+    function settledWrongly(uint256[] memory excluded) private {
         round = revealed(several(alice, bob));
-        settle(round, excluding(1), bytes.concat(row(1, ONE), row()));
+        settle(round, excluded, bytes.concat(row(1, ONE), row()));
         vm.prank(alice);
         market.rate(round, 0, 100);
         fund(mallory, BOND);
         fund(dave, BOND);
-        for (uint256 i = 0; i < count; ++i) {
-            vm.prank(i % 2 == 0 ? mallory : dave);
-            market.openChallenge(round);
-        }
+    }
+
+    function challenged(uint256 count) private {
+        settledWrongly(noneExcluded());
+        for (uint256 i = 0; i < count; ++i) challenge(i % 2 == 0 ? mallory : dave, round, 0);
     }
 
     function refundChallengeCall(uint256 challenge) private view returns (bytes memory) {
@@ -151,49 +152,9 @@ contract RefundTest is MarketBase {
         return abi.encodeWithSelector(IMarket.ChallengeNotOpen.selector, round, challenge);
     }
 
-    function test_a_challenge_locks_a_thirty_second_of_the_bond_and_is_logged() public {
-        challenged(0);
-        expects(address(market));
-        emit IMarket.ChallengeOpened(round, 0, mallory);
-        vm.prank(mallory);
-        checkEq(market.openChallenge(round), 0, "the first");
-        vm.prank(dave);
-        checkEq(market.openChallenge(round), 1, "the second");
-        checkEq(escrow.available(mallory), BOND - BOND / 32, "available");
-        checkEq(market.roundOf(round).openChallenges, 2, "open");
-    }
-
-    function test_challenges_come_during_the_challenge_phase() public {
-        challenged(0);
-        closeChallenges(round);
-        refuses(mallory, abi.encodeCall(market.openChallenge, (round)), wrongPhase(round, Phase.Payout));
-        vm.warp(time() - 1);
-        does(mallory, abi.encodeCall(market.openChallenge, (round)));
-        closeChallenges(round);
-        refuses(mallory, abi.encodeCall(market.openChallenge, (round)), wrongPhase(round, Phase.Refute));
-    }
-
-    function test_a_refuter_earns_the_challengers_bond() public {
-        challenged(2);
-        expects(address(market));
-        emit IMarket.ChallengeRefuted(round, 0, alice);
-        does(alice, abi.encodeCall(market.closeChallenge, (round, 0)));
-        checkEq(escrow.available(alice), BOND / 32, "Alice's");
-        checkEq(market.roundOf(round).openChallenges, 1, "open");
-        refuses(alice, abi.encodeCall(market.closeChallenge, (round, 0)), notOpen(0));
-        refuses(alice, abi.encodeCall(market.closeChallenge, (round, 2)), notOpen(2));
-    }
-
-    function test_refutations_come_in_time() public {
-        challenged(2);
-        closeRefutations(round);
-        refuses(alice, abi.encodeCall(market.closeChallenge, (round, 0)), wrongPhase(round, Phase.Void));
-        vm.warp(time() - 1);
-        does(alice, abi.encodeCall(market.closeChallenge, (round, 0)));
-    }
-
     function test_a_challenger_that_stands_gets_its_bond_and_a_quarter() public {
-        challenged(1);
+        settledWrongly(excluding(1));
+        challenge(mallory, round, 0);
         closeRefutations(round);
         expects(address(market));
         emit IMarket.ChallengeRefunded(round, 0, mallory, BOND / 32 + BOND / 4);
@@ -217,8 +178,9 @@ contract RefundTest is MarketBase {
     }
 
     function test_a_refuted_challenger_shares_nothing() public {
-        challenged(2);
-        market.closeChallenge(round, 1);
+        challenged(1);
+        challengeFalsely(dave, round, 0, 1);
+        refute(anyone, round, 1, 0, 1);
         closeRefutations(round);
         refuses(anyone, refundChallengeCall(1), notOpen(1));
         market.refundChallenge(round, 0);
@@ -251,15 +213,6 @@ contract RefundTest is MarketBase {
         round = revealed(several(alice, bob));
         closeSettlement(round);
         refuses(anyone, refundChallengeCall(0), notOpen(0));
-    }
-
-    function test_a_challenger_needs_its_bond() public {
-        challenged(0);
-        vm.prank(mallory);
-        escrow.withdraw(uint96(BOND - BOND / 32 + 1));
-        vm.prank(mallory);
-        (bool done, ) = address(market).call(abi.encodeCall(market.openChallenge, (round)));
-        check(!done, "refused");
     }
 
     // --- batches ---

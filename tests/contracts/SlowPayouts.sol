@@ -168,12 +168,13 @@ library SlowPayouts {
     // --- on the chain ---
 
     function encodeRows(Books memory books) internal pure returns (bytes memory rows) {
-        for (uint256 i = 0; i < books.entries.length; ++i) {
-            Purchase[] memory row = books.entries[i].row;
-            rows = bytes.concat(rows, bytes1(uint8(row.length)));
-            for (uint256 k = 0; k < row.length; ++k) {
-                rows = bytes.concat(rows, bytes2(uint16(row[k].seller)), bytes12(uint96(row[k].price)));
-            }
+        for (uint256 i = 0; i < books.entries.length; ++i) rows = bytes.concat(rows, encodeRow(books.entries[i].row));
+    }
+
+    function encodeRow(Purchase[] memory purchases) internal pure returns (bytes memory row) {
+        row = abi.encodePacked(uint8(purchases.length));
+        for (uint256 k = 0; k < purchases.length; ++k) {
+            row = abi.encodePacked(row, uint16(purchases[k].seller), uint96(purchases[k].price));
         }
     }
 

@@ -16,7 +16,10 @@ abstract contract Crowd is Trespasses {
 
     uint256 private constant OVER = type(uint128).max; // the end of a phase that has none
 
+    uint256 internal steps;
+
     modifier step(uint256 seed) {
+        steps += 1;
         shake(seed);
         vm.roll(vm.getBlockNumber() + 1);
         _;
@@ -66,8 +69,7 @@ abstract contract Crowd is Trespasses {
 
     function challenge(uint256 seed) external step(seed) {
         uint256 round = anyIn(Phase.Challenge);
-        if (round == 0 || !oneIn(2)) _moveOn();
-        else _challenge(round);
+        if (round == 0 || !_challenge(round)) _moveOn();
     }
 
     function refute(uint256 seed) external step(seed) {
@@ -90,7 +92,7 @@ abstract contract Crowd is Trespasses {
     // --- steps: time, and what nobody may ---
 
     function wait(uint256 seed) external step(seed) {
-        vm.warp(vm.getBlockTimestamp() + any(1, 3 minutes));
+        _pass(any(1, 3 minutes));
     }
 
     function moveOn(uint256 seed) external step(seed) {
@@ -109,7 +111,7 @@ abstract contract Crowd is Trespasses {
 
     /// @notice Long after everything, one that has no part in it pays all rounds out, or back.
     function finish() external {
-        vm.warp(vm.getBlockTimestamp() + 365 days);
+        _pass(365 days);
         notePhases();
         for (uint256 round = market.roundCount(); round > 0; --round) {
             uint256 n = accounts[round].length;
@@ -146,7 +148,7 @@ abstract contract Crowd is Trespasses {
     }
 
     /// @return Whether all are paid.
-    function isOver(uint256 round) private view returns (bool) {
+    function isOver(uint256 round) internal view returns (bool) {
         return aggregatorPaid[round] && payments[round] == accounts[round].length;
     }
 
@@ -176,11 +178,11 @@ abstract contract Crowd is Trespasses {
         if (phase == Phase.Draw && !oneIn(16)) done = _drawSeed(round);
         if (phase == Phase.Reveal && !oneIn(16)) done = _reveal(round);
         if (phase == Phase.Settle && !oneIn(8)) done = _settle(round);
-        if (phase == Phase.Challenge && !oneIn(4)) done = _rateOrReject(round);
+        if (phase == Phase.Challenge && !oneIn(4)) done = oneIn(2) ? _challenge(round) : _rateOrReject(round);
         if (phase == Phase.Refute && oneIn(2)) done = _refute(round);
         if (phase == Phase.Payout) done = _payOut(round);
         if (phase == Phase.Void) done = _refund(round);
-        if (!done) vm.warp(phaseEnd(round));
+        if (!done) _pass(phaseEnd(round) - vm.getBlockTimestamp());
     }
 
     function phaseEnd(uint256 round) private view returns (uint256) {

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
-import {Bid, Model, Phase, Round} from "../../../contracts/IMarket.sol";
+import {Bid, Claim, IMarket, Model, Phase, Round} from "../../../contracts/IMarket.sol";
 import {IEscrow} from "../../../contracts/IEscrow.sol";
 import {IReputation} from "../../../contracts/IReputation.sol";
-import {MarketHarness} from "../../../contracts/test/MarketHarness.sol";
-import {TestToken} from "../../../contracts/test/TestToken.sol";
 import {Checks} from "../Checks.sol";
+import {Deploy, IPlayMoney} from "../Deploy.sol";
 import {Dice} from "../Dice.sol";
 import {Books, SlowPayouts} from "../SlowPayouts.sol";
 import {vm} from "../Vm.sol";
@@ -20,14 +19,18 @@ enum Sight {
     Revealed,
     Settled,
     Excluded,
-    WrongRow, // one that does not count
+    Traded, // a right row with a purchase
+    Uncounted, // a wrong row that does not count
     Rated,
     Rejected,
-    Challenged,
+    Challenged, // a wrong row, by the true list
+    ChallengedFalsely,
+    Vindicated, // a row, against a list from which it follows
     Refuted,
     PaidOut, // to the last participant
     VoidUnsettled, // with fault: no settlement in time
-    VoidChallenged, // with fault: a challenge stands
+    VoidWrong, // with fault: a true challenge stands
+    VoidUnwatched, // with fault: a false challenge stands, for nobody cared
     VoidUndrawn, // without: no seed in time
     VoidSolitary, // without: one revealed
     VoidSilent, // without: a seed, and nobody revealed
@@ -45,37 +48,41 @@ abstract contract Ghost is Checks, Dice {
         Bid bid;
         bytes32 salt;
         Model model;
+        uint256 kind; // of its sketch: see `Docket`
     }
 
-    MarketHarness public immutable market;
-    IEscrow public immutable escrow;
-    IReputation public immutable reputation;
-    TestToken public immutable token;
+    IMarket internal immutable market;
+    IEscrow internal immutable escrow;
+    IReputation internal immutable reputation;
+    IPlayMoney internal immutable token;
     address internal immutable stranger = actorNamed("stranger");
 
-    address[] public actors;
-    mapping(address account => uint256) public availableOf;
+    address[] internal actors;
+    mapping(address account => uint256) internal availableOf;
     mapping(address aggregator => mapping(address account => uint256)) private _reputationOf; // 0 where it never changed
-    mapping(uint256 round => uint256) public locked; // all that ever went into its pot
-    mapping(uint256 round => uint256) public spent; // all that ever left it, as measured: see `measured`
-    mapping(uint256 round => mapping(uint256 index => bool)) public paid;
-    mapping(uint256 round => uint256) public payments;
-    mapping(uint256 round => bool) public aggregatorPaid;
-    uint256 public burnt;
-    uint256 public donated;
+    mapping(uint256 round => uint256) internal locked; // all that ever went into its pot
+    mapping(uint256 round => uint256) internal spent; // all that ever left it, as measured: see `measured`
+    mapping(uint256 round => mapping(uint256 index => bool)) internal paid;
+    mapping(uint256 round => uint256) internal payments;
+    mapping(uint256 round => bool) internal aggregatorPaid;
+    uint256 internal burnt;
+    uint256 internal donated;
 
     mapping(uint256 round => Books) internal books;
     mapping(uint256 round => address[]) internal accounts; // by index
-    mapping(uint256 round => address[]) internal challengers; // by number; zero where refuted or refunded
     mapping(uint256 round => mapping(address account => Secret)) internal secrets;
+    mapping(uint256 round => mapping(uint256 index => uint256)) internal believed; // the reputation when it revealed
+    mapping(uint256 round => address[]) internal challengers; // by number; zero where refuted or refunded
+    mapping(uint256 round => Claim[]) internal claims; // by number
+    mapping(uint256 round => mapping(uint256 number => bool)) internal truthful; // whether its list was the true one
 
-    mapping(uint256 round => Phase) public lastPhase;
+    mapping(uint256 round => Phase) internal lastPhase;
     mapping(Sight sight => uint256) public seen;
     mapping(uint256 round => bool) private _seenVoid;
 
     constructor() {
-        token = new TestToken();
-        market = new MarketHarness(token, 60);
+        token = Deploy.token();
+        market = Deploy.market(token, 60);
         escrow = market.escrow();
         reputation = market.reputation();
         string[6] memory names = ["alice", "bob", "carol", "dave", "erin", "frank"];
@@ -87,11 +94,7 @@ abstract contract Ghost is Checks, Dice {
         vm.label(actor, name);
     }
 
-    function actorCount() public view returns (uint256) {
-        return actors.length;
-    }
-
-    function reputationOf(address aggregator, address account) public view returns (uint256) {
+    function reputationOf(address aggregator, address account) internal view returns (uint256) {
         uint256 r = _reputationOf[aggregator][account];
         return r == 0 ? 2048 : r;
     }
@@ -190,7 +193,25 @@ abstract contract Ghost is Checks, Dice {
         else if (r.seedTime == 0) sight = Sight.VoidUndrawn;
         else if (r.revealed == 0) sight = Sight.VoidSilent;
         else if (r.revealed == 1) sight = Sight.VoidSolitary;
-        else if (r.settleTime != 0) sight = Sight.VoidChallenged;
+        else if (r.settleTime != 0) sight = _checkChallenged(round);
         seen[sight] += 1;
     }
+
+    /// @dev A challenge that stands is true, or one that nobody cared to refute; a true one means a wrong row.
+    function _checkChallenged(uint256 round) private view returns (Sight) {
+        for (uint256 number = 0; number < challengers[round].length; ++number) {
+            if (challengers[round][number] == address(0) || !truthful[round][number]) continue;
+            check(hasWrongRow(round), "a settlement without a wrong row was proven wrong");
+            return Sight.VoidWrong;
+        }
+        check(!isWatched(round), "a false challenge stood though somebody cared");
+        return Sight.VoidUnwatched;
+    }
+
+    /// @return Whether somebody refutes its false challenges before time passes.
+    function isWatched(uint256 round) internal pure returns (bool) {
+        return round % 2 == 0;
+    }
+
+    function hasWrongRow(uint256 round) internal view virtual returns (bool);
 }

@@ -1,17 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
-import {IEscrow} from "../../../contracts/IEscrow.sol";
-import {MarketHarness} from "../../../contracts/test/MarketHarness.sol";
 import {Checks} from "../Checks.sol";
-import {Crowd} from "./Crowd.sol";
+import {Deploy} from "../Deploy.sol";
+import {Claims} from "./Claims.sol";
 import {Sight} from "./Ghost.sol";
 import {vm} from "../Vm.sol";
 
 /// @dev Here, since the fuzzer knows the contracts of test files alone.
-contract Everybody is Crowd {}
+contract Everybody is Claims {}
 
-/// @notice README.md says in words what is checked here, after every step of a crowd.
+/// @notice A fuzzer's way to the crowd: it picks the steps, and after each everything is checked.
 contract MarketInvariants is Checks {
     struct FuzzSelector {
         address addr;
@@ -19,13 +18,14 @@ contract MarketInvariants is Checks {
     }
 
     uint256 private constant ENOUGH_RUNS = 128; // of 64 steps, to see everything
+    string private constant REPORT = "cache/campaign.json";
 
-    Crowd private crowd;
+    Claims private crowd;
 
     function setUp() public {
         vm.warp(1_800_000_000);
         vm.roll(1_000);
-        crowd = new Everybody();
+        crowd = Claims(Deploy.built("MarketInvariants.t.sol:Everybody", ""));
     }
 
     // --- what the fuzzer may call ---
@@ -60,81 +60,31 @@ contract MarketInvariants is Checks {
 
     // --- the claims ---
 
-    function checkTokensCoverAllThatIsHeld() private view {
-        IEscrow escrow = crowd.escrow();
-        uint256 sum = escrow.burnt();
-        for (uint256 i = 0; i < crowd.actorCount(); ++i) sum += escrow.available(crowd.actors(i));
-        for (uint256 round = crowd.market().roundCount(); round > 0; --round) sum += escrow.pot(round);
-        checkEq(escrow.held(), sum, "available, pots and burnt");
-        checkEq(crowd.token().balanceOf(address(escrow)), sum + crowd.donated(), "tokens");
-    }
-
-    function checkNoRoundPaysMoreThanItsPot() private view {
-        for (uint256 round = crowd.market().roundCount(); round > 0; --round) {
-            checkEq(crowd.spent(round) + crowd.escrow().pot(round), crowd.locked(round), "paid and still in the pot");
-        }
-    }
-
-    function checkOnlyTheRulesMoveBalances() private view {
-        IEscrow escrow = crowd.escrow();
-        for (uint256 i = 0; i < crowd.actorCount(); ++i) {
-            checkEq(escrow.available(crowd.actors(i)), crowd.availableOf(crowd.actors(i)), "available");
-        }
-        checkEq(escrow.burnt(), crowd.burnt(), "burnt");
-    }
-
-    function checkEachIsPaidOnce() private view {
-        MarketHarness market = crowd.market();
-        for (uint256 round = market.roundCount(); round > 0; --round) {
-            uint256 n = market.roundOf(round).participants;
-            for (uint256 i = 0; i < n; ++i) {
-                check(market.isPaid(round, i) == crowd.paid(round, i), "marked as paid");
-            }
-        }
-    }
-
-    function checkReputations() private view {
-        for (uint256 i = 0; i < crowd.actorCount(); ++i) {
-            for (uint256 j = 0; j < crowd.actorCount(); ++j) {
-                uint256 r = crowd.reputation().reputationOf(crowd.actors(i), crowd.actors(j));
-                check(r >= 2048 && r <= 65_536, "reputation out of its range");
-                checkEq(r, crowd.reputationOf(crowd.actors(i), crowd.actors(j)), "reputation");
-            }
-        }
-    }
-
     /// hardhat-config: invariant.failOnRevert = true
     function invariant_money_phases_and_reputations() public view {
-        checkAll();
+        crowd.checkStep();
     }
 
-    function checkAll() private view {
-        checkTokensCoverAllThatIsHeld();
-        checkNoRoundPaysMoreThanItsPot();
-        checkOnlyTheRulesMoveBalances();
-        checkEachIsPaidOnce();
-        checkReputations();
-    }
-
-    /// @notice At the end of every run: no path leaves money locked.
+    /// @notice At the end of every run.
     function afterInvariant() public {
         countSights();
         crowd.finish();
-        checkAll();
-        for (uint256 round = crowd.market().roundCount(); round > 0; --round) {
-            checkEq(crowd.escrow().pot(round), 0, "left in a pot");
-        }
+        crowd.checkEnd();
     }
 
     // --- how far the campaign gets ---
 
-    /// @dev A run leaves nothing behind but what it writes to the environment. No other test may use these names.
+    /// @dev A run leaves nothing behind but what it writes to the environment (no other test may use these names) and,
+    ///      where CROWD_REPORT is 1, to the report that benchmarks/fuzz.py reads.
     function countSights() private {
         uint256 runs = add("CROWD_RUNS", 1);
+        string memory report = string.concat('{"runs": ', vm.toString(runs));
         for (uint256 i = 0; i <= uint256(type(Sight).max); ++i) {
             uint256 times = add(string.concat("CROWD_SAW_", vm.toString(i)), crowd.seen(Sight(i)));
             check(runs < ENOUGH_RUNS || times > 0, string.concat("never seen: ", nameOf(Sight(i))));
+            report = string.concat(report, ', "', nameOf(Sight(i)), '": ', vm.toString(times));
         }
+        if (vm.envOr("CROWD_REPORT", uint256(0)) == 1) vm.writeFile(REPORT, string.concat(report, "}"));
     }
 
     function add(string memory name, uint256 more) private returns (uint256 sum) {
@@ -143,7 +93,7 @@ contract MarketInvariants is Checks {
     }
 
     function nameOf(Sight sight) private pure returns (string memory) {
-        string[20] memory names = [
+        string[24] memory names = [
             "rounds opened",
             "commits",
             "seeds drawn",
@@ -151,14 +101,18 @@ contract MarketInvariants is Checks {
             "reveals",
             "settlements",
             "exclusions",
+            "right rows with a purchase",
             "rows that do not count",
             "ratings",
             "rejections",
-            "challenges",
+            "true challenges",
+            "false challenges",
+            "challenges refused, for the row is right",
             "refutations",
             "rounds paid out",
             "void with fault: no settlement",
-            "void with fault: a challenge stood",
+            "void with fault: a true challenge stood",
+            "void with fault: a false challenge that nobody refuted",
             "void without fault: no seed",
             "void without fault: one revealed",
             "void without fault: nobody revealed",

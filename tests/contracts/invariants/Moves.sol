@@ -2,16 +2,19 @@
 pragma solidity ^0.8.28;
 
 import {Bid, IMarket, Model, Terms} from "../../../contracts/IMarket.sol";
-import {Books, Entry, SlowPayouts} from "../SlowPayouts.sol";
+import {Case} from "../SlowJudge.sol";
+import {Books, Entry, Purchase, SlowPayouts} from "../SlowPayouts.sol";
 import {vm} from "../Vm.sol";
-import {Ghost, Sight} from "./Ghost.sol";
+import {Docket} from "./Docket.sol";
+import {Sight} from "./Ghost.sol";
 
 /// @notice The moves of a round, one by one, each with what it has to change. A move returns false where there is nothing
 ///         left to do for it.
-abstract contract Moves is Ghost {
+abstract contract Moves is Docket {
     using SlowPayouts for Books;
 
-    uint256 private constant MOST_ROUNDS = 5; // in a run, so that its 64 calls finish some
+    /// @dev In a run, so that its calls finish some: five in 64 calls.
+    uint256 private immutable _mostRounds = vm.envOr("INVARIANT_DEPTH", uint256(64)) / 12;
 
     uint256 private _salts;
 
@@ -56,7 +59,7 @@ abstract contract Moves is Ghost {
     // --- to the settlement ---
 
     function _open() internal returns (bool) {
-        if (market.roundCount() == MOST_ROUNDS) return false;
+        if (market.roundCount() == _mostRounds) return false;
         Terms memory terms = anyTerms(actors.length, 4);
         terms.maxParticipants = uint16(any(oneIn(4) ? 2 : 4, actors.length));
         address aggregator = anyActor();
@@ -84,10 +87,10 @@ abstract contract Moves is Ghost {
         uint96 deposit = anyDeposit(terms);
         _afford(account, deposit);
         uint256 most = uint256(deposit) - terms.fee - terms.revealBond - terms.maxSellers;
-        Bid memory bid = Bid(uint96(most < 2 ** 20 ? 0 : any(2 ** 20, most)), uint96(any(0, 1 ether)), 1_000, 0);
-        Secret memory secret = Secret(bid, bytes32(++_salts), Model(keccak256(abi.encode(account)), bytes32(_salts)));
+        Model memory model = Model(keccak256(abi.encode(account)), bytes32(++_salts));
+        Secret memory secret = Secret(_anyBid(most), bytes32(_salts), model, oneIn(6) ? any(0, 1) : any(2, KINDS - 1));
         secrets[round][account] = secret;
-        bytes32 sealedBid = keccak256(abi.encode(market, block.chainid, round, account, bid, secret.salt));
+        bytes32 sealedBid = keccak256(abi.encode(market, block.chainid, round, account, secret.bid, secret.salt));
         vm.prank(account);
         uint256 index = market.commit(round, sealedBid, secret.model, deposit);
         checkEq(index, accounts[round].length, "index");
@@ -96,6 +99,14 @@ abstract contract Moves is Ghost {
         books[round].entries.push().deposit = deposit;
         seen[Sight.Committed] += 1;
         return true;
+    }
+
+    /// @dev Of a value of at most `most`. Few different numbers, so that there are ties.
+    function _anyBid(uint256 most) private returns (Bid memory bid) {
+        bid.value = uint96(most < 2 ** 20 || oneIn(8) ? 0 : any(2 ** 20, most));
+        bid.cost = uint96(oneIn(12) ? type(uint96).max : (most / 128) * any(0, 4));
+        bid.samples = uint64(1_000 * any(1, 4));
+        bid.minReputation = uint24(oneIn(8) ? any(2_048, 2_600) : 0);
     }
 
     /// @dev Both calls; rarely so late that the chain has forgotten the block.
@@ -122,6 +133,7 @@ abstract contract Moves is Ghost {
         for (uint256 i = 0; i < n && books[round].entries[index].revealed; ++i) index = (index + 1) % n;
         if (books[round].entries[index].revealed) return false;
         bytes memory call = _revealCall(round, index);
+        believed[round][index] = reputationOf(aggregatorOf(round), accounts[round][index]);
         vm.prank(accounts[round][index]);
         _mustSucceed(address(market), call);
         books[round].entries[index].revealed = true;
@@ -129,24 +141,46 @@ abstract contract Moves is Ghost {
         return true;
     }
 
+    /// @dev Mostly with right rows, else with a wrong one, or with nothing but.
     function _settle(uint256 round) internal returns (bool) {
         Books storage b = books[round];
         uint256 n = b.entries.length;
-        uint256 most = market.roundOf(round).terms.maxSellers;
-        bool excluding = oneIn(2);
+        bool excluding = oneIn(4);
         for (uint256 i = 0; i < n; ++i) {
-            Entry storage entry = b.entries[i];
-            entry.excluded = excluding && oneIn(3);
-            entry.row = anyRow(entry.deposit - b.fee - b.revealBond, n, most);
-            if (entry.excluded) seen[Sight.Excluded] += 1;
+            b.entries[i].excluded = excluding && oneIn(3);
+            if (b.entries[i].excluded) seen[Sight.Excluded] += 1;
         }
-        Books memory all = b;
-        for (uint256 i = 0; i < n; ++i) if (all.entries[i].row.length > 0 && !all.counts(i)) seen[Sight.WrongRow] += 1;
+        uint256 kind = any(0, 3);
+        uint256 wrong = any(0, n - 1);
+        Case memory c = caseOf(round);
+        for (uint256 i = 0; i < n; ++i) {
+            Purchase[] memory row = trueRow(c, round, i);
+            if (kind == 0 || (kind == 1 && i == wrong)) row = _wrongRow(round, i, row);
+            else if (row.length > 0) seen[Sight.Traded] += 1;
+            b.entries[i].row = row;
+        }
+        _countUncounted(b);
         bytes memory call = _settleCall(round);
         vm.prank(aggregatorOf(round));
         _mustSucceed(address(market), call);
         seen[Sight.Settled] += 1;
         return true;
+    }
+
+    /// @dev A price off by one, the first purchase left out, or anything.
+    function _wrongRow(uint256 round, uint256 i, Purchase[] memory right) private returns (Purchase[] memory) {
+        Entry storage entry = books[round].entries[i];
+        uint256 kind = right.length == 0 ? 2 : any(0, 2);
+        if (kind == 0) right[any(0, right.length - 1)].price += 1;
+        if (kind == 1) right = without(right, 0);
+        uint256 budget = entry.deposit - books[round].fee - books[round].revealBond;
+        return kind < 2 ? right : anyRow(budget, accounts[round].length, market.roundOf(round).terms.maxSellers);
+    }
+
+    function _countUncounted(Books memory b) private {
+        for (uint256 i = 0; i < b.entries.length; ++i) {
+            if (b.entries[i].row.length > 0 && !b.counts(i)) seen[Sight.Uncounted] += 1;
+        }
     }
 
     // --- after it ---
@@ -176,37 +210,7 @@ abstract contract Moves is Ghost {
         return entry.revealed && !entry.rated && !entry.rejected;
     }
 
-    function _challenge(uint256 round) internal {
-        address account = anyActor();
-        uint256 part = books[round].bond / 32;
-        _afford(account, part);
-        vm.prank(account);
-        uint256 number = market.openChallenge(round);
-        checkEq(number, challengers[round].length, "number of the challenge");
-        noteLocked(round, account, part);
-        challengers[round].push(account);
-        books[round].standing += 1;
-        seen[Sight.Challenged] += 1;
-    }
-
-    function _refute(uint256 round) internal returns (bool) {
-        (bool found, uint256 number) = _anyStanding(round);
-        if (!found) return false;
-        address refuter = anyActor();
-        _close(round, number, refuter);
-        availableOf[refuter] += books[round].bond / 32;
-        challengers[round][number] = address(0);
-        books[round].standing -= 1;
-        seen[Sight.Refuted] += 1;
-        return true;
-    }
-
-    function _close(uint256 round, uint256 number, address refuter) private measured(round) {
-        vm.prank(refuter);
-        market.closeChallenge(round, number);
-    }
-
-    function _anyStanding(uint256 round) private returns (bool, uint256 number) {
+    function _anyStanding(uint256 round) internal returns (bool, uint256 number) {
         uint256 count = challengers[round].length;
         if (count == 0) return (false, 0);
         number = any(0, count - 1);
@@ -262,6 +266,12 @@ abstract contract Moves is Ghost {
 
     // --- calls, right or in the wrong place ---
 
+    function _mustFail(address caller, address target, bytes memory call) internal {
+        vm.prank(caller);
+        (bool done, ) = target.call(call);
+        check(!done, "a trespass succeeded");
+    }
+
     function _mustSucceed(address target, bytes memory call) internal {
         (bool done, bytes memory reason) = target.call(call);
         if (done) return;
@@ -278,7 +288,7 @@ abstract contract Moves is Ghost {
     function _revealCall(uint256 round, uint256 index) internal view returns (bytes memory) {
         Secret memory s = secrets[round][accounts[round][index]];
         bytes32 seed = market.roundOf(round).seed;
-        bytes memory sketch = new bytes(1024);
+        bytes memory sketch = sketchOf(s.kind);
         return abi.encodeCall(IMarket.reveal, (round, index, seed, s.bid, s.salt, s.model, sketch, "sealed key"));
     }
 

@@ -1,23 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
-import {IMarket, Phase, Terms} from "../../../contracts/IMarket.sol";
+import {Claim, IMarket, Phase, Terms} from "../../../contracts/IMarket.sol";
 import {IEscrow} from "../../../contracts/IEscrow.sol";
 import {IReputation} from "../../../contracts/IReputation.sol";
-import {MarketHarness} from "../../../contracts/test/MarketHarness.sol";
+import {Offer} from "../../../contracts/libraries/Mechanism.sol";
+import {Case, SlowJudge} from "../SlowJudge.sol";
+import {Buyer, SlowMechanism} from "../SlowMechanism.sol";
 import {Books, Entry, SlowPayouts} from "../SlowPayouts.sol";
-import {vm} from "../Vm.sol";
-import {Moves} from "./Moves.sol";
+import {Disputes} from "./Disputes.sol";
 
 /// @notice What nobody may do: other accounts' money, other phases' calls, other people's names.
-abstract contract Trespasses is Moves {
+abstract contract Trespasses is Disputes {
+    using SlowJudge for Case;
+    using SlowMechanism for Buyer;
     using SlowPayouts for Books;
-
-    function _mustFail(address caller, address target, bytes memory call) private {
-        vm.prank(caller);
-        (bool done, ) = target.call(call);
-        check(!done, "a trespass succeeded");
-    }
 
     /// @dev From outside any round.
     function _steal() internal {
@@ -51,12 +48,20 @@ abstract contract Trespasses is Moves {
         if (phase != Phase.Challenge) {
             _mustFail(first, target, abi.encodeCall(IMarket.rate, (round, 0, 100)));
             _mustFail(first, target, abi.encodeCall(IMarket.reject, (round, 0)));
-            _mustFail(first, target, abi.encodeCall(MarketHarness.openChallenge, (round)));
-            if (phase != Phase.Refute)
-                _mustFail(first, target, abi.encodeCall(MarketHarness.closeChallenge, (round, 0)));
+            if (n > 0) _challengeOutOfPhase(round, any(0, n - 1));
         }
         if (phase != Phase.Payout) _mustFail(stranger, target, _payOutCall(round, 0, n));
         if (phase != Phase.Void) _mustFail(stranger, target, abi.encodeCall(IMarket.refund, (round, 0, n)));
+    }
+
+    /// @dev Whatever was opened, and however true or false.
+    function _challengeOutOfPhase(uint256 round, uint256 index) private {
+        Case memory c = caseOf(round);
+        Offer[] memory list = offersTo(c, round, index).ranked();
+        _mustFail(anyActor(), address(market), _challengeCall(c, round, index, list));
+        uint256 count = challengers[round].length;
+        if (count == 0 || market.phaseOf(round) == Phase.Refute) return;
+        _mustFail(anyActor(), address(market), _refuteCall(c, round, any(0, count - 1), index));
     }
 
     /// @dev Calls in their phase that are false in one point.
@@ -85,12 +90,45 @@ abstract contract Trespasses is Moves {
             _mustFail(aggregatorOf(round), target, _settleCall(round)); // twice
             _mustFail(other, target, abi.encodeCall(IMarket.reject, (round, index)));
             if (!_mayAnswer(round, index)) _mustFail(own, target, abi.encodeCall(IMarket.rate, (round, index, 100)));
+            _forgeChallenge(round, index);
         }
+        if (phase == Phase.Challenge || phase == Phase.Refute) _forgeRefutation(round, index);
         if (phase == Phase.Payout) _forgeSettlement(round, n);
         if (phase == Phase.Void) {
             _mustFail(own, target, abi.encodeCall(IMarket.refund, (round, 0, n + 1)));
             _mustFail(own, target, abi.encodeCall(IMarket.refundChallenge, (round, challengers[round].length)));
         }
+    }
+
+    /// @dev A challenge in which one thing is not as it was: a record, a row, an exclusion, the order.
+    function _forgeChallenge(uint256 round, uint256 buyer) private {
+        Case memory c = caseOf(round);
+        Offer[] memory list = offersTo(c, round, buyer).ranked();
+        uint256 kind = any(0, 4);
+        if (kind == 0) c.records[buyer].bid.value ^= 1;
+        if (kind == 1) c.records[buyer].reputation ^= 1;
+        if (kind == 2) c.rows[buyer] = bytes.concat(c.rows[buyer], hex"00");
+        if (kind == 3) c.excluded[0] ^= 1;
+        if (kind == 4) {
+            if (list.length < 2) return;
+            (list[0], list[1]) = (list[1], list[0]);
+        }
+        _mustFail(anyActor(), address(market), _challengeCall(c, round, buyer, list));
+    }
+
+    /// @dev A refutation of what is refuted or true, or with another claim.
+    function _forgeRefutation(uint256 round, uint256 seller) private {
+        uint256 count = challengers[round].length;
+        if (count == 0) return;
+        uint256 number = any(0, count - 1);
+        Case memory c = caseOf(round);
+        if (challengers[round][number] == address(0) || truthful[round][number]) {
+            _mustFail(anyActor(), address(market), _refuteCall(c, round, number, seller));
+        }
+        Claim storage claim = claims[round][number];
+        claim.lastSurplus += 1;
+        _mustFail(anyActor(), address(market), _refuteCall(c, round, number, seller));
+        claim.lastSurplus -= 1;
     }
 
     /// @dev Other rows or exclusions than were settled. Once all are paid such a call may pass; there is nothing to take.
