@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import pytest
@@ -41,15 +42,9 @@ class Run:
 
 def run(home: Path, *arguments: object, command: Sequence[str] = COMMAND) -> Run:
     """One command in a process of its own."""
-    environment = {
-        **os.environ,
-        "MARKET_NODE_HOME": str(home),
-        "MARKET_NODE_PASSWORD_FILE": str(home.parent / f"{home.name}.password"),
-        "OMP_NUM_THREADS": "1",
-    }
     done = subprocess.run(
         [*command, *map(str, arguments)],
-        env=environment,
+        env={**os.environ, **_environment(home)},
         cwd=home.parent,
         capture_output=True,
         text=True,
@@ -57,6 +52,14 @@ def run(home: Path, *arguments: object, command: Sequence[str] = COMMAND) -> Run
         check=False,
     )
     return Run(done.returncode, done.stdout, done.stderr)
+
+
+def _environment(home: Path) -> dict[str, str]:
+    return {
+        "MARKET_NODE_HOME": str(home),
+        "MARKET_NODE_PASSWORD_FILE": str(home.parent / f"{home.name}.password"),
+        "OMP_NUM_THREADS": "1",
+    }
 
 
 @dataclass(frozen=True)
@@ -126,10 +129,11 @@ def rpc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def market(rpc: str, tmp_path_factory: pytest.TempPathFactory) -> Market:
-    """A deployed market, three funded participants with a model each, an aggregator, and an auditor without a key."""
+    """A deployed market, three funded participants with a model each, an aggregator, an auditor without a key, and a
+    guard, which has one."""
     folder = tmp_path_factory.mktemp("market")
     _write_models(folder)
-    for name in ("aggregator", *PARTICIPANTS):
+    for name in ("aggregator", "guard", *PARTICIPANTS):
         password = folder / f"{name}.password"
         password.touch(mode=0o600)
         password.write_text(f"{name}'s own")
@@ -145,7 +149,7 @@ def market(rpc: str, tmp_path_factory: pytest.TempPathFactory) -> Market:
             assert made.code == 0, made.err
         market.by(name, "fund", 1000, "--mint")
 
-    market.at_once(("aggregator", *PARTICIPANTS), join)
+    market.at_once(("aggregator", "guard", *PARTICIPANTS), join)
     (folder / "auditor").mkdir()
     (folder / "auditor" / "config.toml").write_text(
         f'rpc = "{rpc}"\nchain_id = 31337\nmarket = "{deployed["market"]}"\nfrom_block = {deployed["block"]}\n'
@@ -215,8 +219,29 @@ def _check_personal_model(folder: Path, name: str) -> None:
     assert (got - weight * apart).abs().max() < 2**-20
 
 
-def test_one_unit_too_much_is_found_and_named(market: Market) -> None:
+@pytest.fixture
+def guard(market: Market) -> Iterator["subprocess.Popen[str]"]:
+    """An auditor in a process of its own, which looks every second."""
+    running = subprocess.Popen(
+        [*COMMAND, "auditor", "run", "--interval", "1s"],
+        env={**os.environ, **_environment(market.folder / "guard")},
+        cwd=market.folder,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    patience = Timer(120, running.kill)  # else a test that waits for its next line could wait for ever
+    patience.start()
+    try:
+        yield running
+    finally:
+        patience.cancel()
+        running.terminate()
+        assert running.wait(timeout=20) == 0
+
+
+def test_one_unit_too_much_is_found_named_and_struck(market: Market, guard: "subprocess.Popen[str]") -> None:
     number = market.to_settle(PARTICIPANTS[:2])
+    before = int(market.by("guard", "status")["available"])
     buyer, account, right, wrong = _settle_with_one_unit_more(market, number)
 
     found = run(market.folder / "auditor", "audit", "--json")
@@ -228,6 +253,19 @@ def test_one_unit_too_much_is_found_and_named(market: Market) -> None:
     assert (finding["expected"], finding["posted"]) == (str(right), str(wrong))
     for told in (f"participant {buyer} {account}", f"expected {_tokens(right)}", f"posted   {_tokens(wrong)}"):
         assert told in found.err
+
+    assert guard.stdout is not None
+    awaited = f"round {number}: challenging the row of participant {buyer}: transaction 0x"
+    assert any(line.startswith(awaited) for line in guard.stdout), "it ended without"
+    (report,) = (market.folder / "guard" / "reports").rglob(f"round-{number}.json")
+    assert json.loads(report.read_text())["verdict"] == "wrong"
+    for _ in range(2):
+        market.warp()
+    assert f"round {number}: refunding challenge 0" in next(line for line in guard.stdout if "refunding" in line)
+    assert market.by("guard", "status")["available"] == str(before + 160 * 10**18 // 4)
+    market.by("amber", "refund", number)
+    (round_,) = json.loads(run(market.folder / "auditor", "audit", "--round", number, "--json").out)["rounds"]
+    assert [each["kind"] for each in round_["findings"]] == ["wrong-price"], "the money is where it belongs"
 
 
 def _tokens(units: int) -> str:
