@@ -36,7 +36,7 @@ abstract contract ChallengeBase is MarketBase {
 
     // --- the case ---
 
-    /// @dev Reputations as they are now: no test lets them change between a round's reveals and its challenges.
+    /// @dev Before the settlement, nobody is excluded. Reputations as they are now: no test lets them change between a round's reveals and its challenges.
     function caseOf(uint256 round) internal view returns (Case memory c) {
         Round memory r = market.roundOf(round);
         c.terms = r.terms;
@@ -46,8 +46,9 @@ abstract contract ChallengeBase is MarketBase {
             c.records[i] = recordOf(round, i, account, r.aggregator);
             if (!market.hasRevealed(round, i)) c.records[i].sketch = "";
         }
-        c.excluded = posted[round].excluded;
-        c.rows = SlowJudge.split(posted[round].rows, r.participants);
+        bool settled = r.settleTime != 0;
+        c.excluded = settled ? posted[round].excluded : new uint256[]((r.participants + 255) / 256);
+        if (settled) c.rows = SlowJudge.split(posted[round].rows, r.participants);
     }
 
     function recordOf(
