@@ -70,6 +70,7 @@ abi: node_modules/.installed
 bench: node_modules/.installed
 	$(BIN)/python -m benchmarks.gas
 	$(BIN)/python -m benchmarks.demo
+	$(BIN)/python -m benchmarks.audit
 
 # Thousands of wrong settlements and false challenges; `make test` runs a tenth.
 campaign: node_modules/.installed
