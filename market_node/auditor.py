@@ -21,6 +21,9 @@ from .records import Round, Settlement
 from .reports import DONE, OVERTAKEN, Action, Report, Reports, WrongRow
 from .settlement import challenge_bond
 
+SHOWN = 10
+"""Wrong rows that a line names; the report names all."""
+
 T = TypeVar("T")
 
 
@@ -131,6 +134,8 @@ class Auditor:
         if challenging is None:
             raise BadInput(f"round {number}: a true challenge stands already, and one is enough")
         self._do(number, challenging)
+        self.history.refresh()
+        self._examine(self.history.round(number), Phase.CHALLENGE)
         action = self.known[number].last("challenging", challenging.of)
         assert action is not None  # `_do` has written it down
         return action
@@ -185,8 +190,8 @@ class Auditor:
         excluded = encode_excluded(posted.excluded, len(round_.participants))
         word = settlement_word(excluded, rows_hash(posted.rows))
         report = Report(round_.number, word, str(phase), wrong, actions=self._done_before(round_.number))
-        buyers = ", ".join(map(str, report.buyers))
-        self._say(round_.number, f"wrong rows, of participants {buyers}" if wrong else "every row is right")
+        some = ", ".join(map(str, report.buyers[:SHOWN])) + (" …" if len(wrong) > SHOWN else "")
+        self._say(round_.number, f"{len(wrong)} wrong rows, of participants {some}" if wrong else "every row is right")
         return report
 
     def _done_before(self, number: int) -> tuple[Action, ...]:

@@ -20,7 +20,7 @@ def test_a_wrong_settlement_is_found_challenged_voided_and_refunded(stage, desk,
     stage.settle_as(dearer)
     before = actors.erin.available(actors.erin.account)
     said = desk.step()
-    assert said[0] == f"round {stage.number}: wrong rows, of participants 1"
+    assert said[0] == f"round {stage.number}: 1 wrong rows, of participants 1"
     assert said[1].startswith(f"round {stage.number}: challenging the row of participant 1: transaction 0x")
     assert actors.erin.available(actors.erin.account) == before - CHALLENGE_BOND
     assert desk.step() == []

@@ -59,7 +59,7 @@ def test_what_is_sent_and_not_deep_enough_to_be_seen_is_not_sent_again(stage, de
     (line,) = desk.auditor.step().failed
     assert "is not mined after 0.1 s" in line
     assert desk.actions(stage.number) == [("challenging", 1, None)]
-    assert desk.restart().step() == [f"round {stage.number}: wrong rows, of participants 1"]
+    assert desk.restart().step() == [f"round {stage.number}: 1 wrong rows, of participants 1"]
     assert len(stage.seen().challenges) == 1
     for _ in range(2):
         stage.devnet.mine()
@@ -210,5 +210,5 @@ def test_a_settlement_that_a_reorganisation_replaced_is_recomputed(forks, tmp_pa
     desk = Desk(Chain(provider, forks[0].actors.deployment.market, forks[0].actors.erin.signer), tmp_path)
     assert desk.step() == ["round 1: every row is right"]
     provider.honest = forks[1].devnet.provider
-    assert desk.step()[0] == "round 1: wrong rows, of participants 1"
+    assert desk.step()[0] == "round 1: 1 wrong rows, of participants 1"
     assert len(forks[1].stage.seen().challenges) == 1
