@@ -3,7 +3,7 @@
 Mallory enters as several buyers of the least value there is, buys Alice's model with each and rates it 0. She hopes
 that Alice, who has earned her reputation in many rounds, is believed less in the next. It works, as far as Mallory's
 buyers are many among Alice's: ratings count by purchase, whatever it was worth. Each of hers costs a fee and a price
-that is never below Alice's cost. (Not said in DESIGN.md, which bounds the opposite: washing a reputation)
+that is never below Alice's cost. (docs/protocol.md §8 has the rule; that it can be used against others is said here)
 """
 
 from dataclasses import replace

@@ -3,7 +3,7 @@
 A challenger locks a thirty-second of the aggregator's bond, and a bond has a least amount but no most. Mallory, who
 is rich, opens a round with a bond of more than 32 times what any auditor holds, settles it so that every buyer's
 deposit goes to her accomplice, and waits. Everybody can see the theft, nobody can pay for the challenge, and her bond
-comes back whole. This works. (Not said in DESIGN.md: "one honest auditor is enough" holds only for an auditor that
+comes back whole. This works. ("One honest auditor is enough" in SECURITY.md holds only for an auditor that
 has bond / 32. Until the contracts cap the challenger's part, a participant should stay away from a bond far above 16
 reveal bonds.)
 """

@@ -2,7 +2,7 @@
 
 Mallory enters 32 accounts that each give one sample away. Were candidates the cheapest per sample, they would be all
 that a buyer sees, and every row would be worth nothing. Candidates are those of largest surplus, so they only get in
-where there is room. (docs/protocol.md §5; DESIGN §4, Candidates)
+where there is room. (docs/protocol.md §5)
 """
 
 from random import Random

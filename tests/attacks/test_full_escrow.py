@@ -3,7 +3,7 @@
 An escrow holds at most 2**96 - 1 base units, so that a balance and an account share a word. Mallory, where the token
 has more units than that, funds nearly all of it and leaves it there: nobody else can fund. She touches nobody's
 balance, and those who are in can play, be paid and withdraw. A market's token should have fewer than 2**96 base units
-(7.9 * 10**28; with 18 decimals 79 thousand million tokens). (Not said in DESIGN.md, which has amounts below 2**96)
+(7.9 * 10**28; with 18 decimals 79 thousand million tokens). (docs/protocol.md §3: amounts are below 2**96)
 """
 
 from market_node.deploy import mint

@@ -3,7 +3,7 @@
 Mallory opens rounds as an aggregator, fills them with her own accounts and has them rate each other 100. She hopes
 that other aggregators' rounds then believe her claims. Reputation is kept per aggregator: elsewhere she is a newcomer
 still. In an honest aggregator's rounds she can have her own buyers rate her own seller, which takes rounds, and fees
-that somebody else gets. (docs/protocol.md §8; DESIGN §6)
+that somebody else gets. (docs/protocol.md §8)
 """
 
 from dataclasses import replace

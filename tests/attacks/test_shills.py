@@ -2,9 +2,9 @@
 
 Mallory sells under one account and fills the buyer's candidates with others whose surplus is large and whose samples
 are too dear to be taken. They push honest competitors out of the buyer's sight, and her own account's price rises to
-what the first one left out allows. DESIGN §4 does not promise otherwise; it says "nothing at the same limit", which
-holds where honest sellers bring all that they are believed. Where they bring less, shills at the same limit work too.
-(DESIGN §4, Not guaranteed; SECURITY.md, What a participant can do)
+what the first one left out allows. Nobody promises otherwise. At the same limit as everybody it does not work where
+honest sellers bring all that they are believed; where they bring less, it does. (SECURITY.md, What a participant can
+do)
 """
 
 from random import Random
@@ -61,7 +61,7 @@ def attack() -> Story:
     lines += [f"{name:>28} {k:>24} {value:>9.2f}" for (name, k), value in rises.items()]
     lines += [f"{'(cap does not bind)':>28} {10:>24} {loose:>9.2f}"]
     return Story(
-        f"**it works**, as DESIGN says: × {rises[alike, 10]:.1f} at ten times the limit, × {rises[alike, 2]:.1f} at "
+        f"**it works**: × {rises[alike, 10]:.1f} at ten times the limit, × {rises[alike, 2]:.1f} at "
         f"twice, × {rises[alike, 1]:.2f} at the same; × {rises[mixed, 1]:.1f} at the same where honest sellers bring "
         f"less than their limit; × {loose:.0f} where maxSellers does not bind",
         f"{SELLERS} more accounts: their places, fees and models that pass, and the rounds that earned their limit",

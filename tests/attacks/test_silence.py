@@ -3,7 +3,7 @@
 Three ways to hope that others' silence pays. An aggregator that never settles hopes to keep the money locked. An
 aggregator that settles wrongly hopes that nobody looks. A challenger of a right settlement hopes that nobody refutes
 it. None of them locks a unit: after the last deadline anybody frees everything with calls that anyone may make. But
-payments *do* need one honest auditor, and one honest refuter. (SECURITY.md, Payments; DESIGN §9)
+payments *do* need one honest auditor, and one honest refuter. (SECURITY.md, Payments)
 """
 
 import pytest
@@ -12,7 +12,7 @@ from market_node.chain import Phase
 from market_node.errors import Reverted
 from market_node.judge import proof
 from market_node.settlement import payout, refunds, settle
-from tests.attacks.play import Story, overcharged, plain_round, tell
+from tests.attacks.play import DEPOSIT, Story, overcharged, plain_round, tell
 from tests.evm import AUDITOR, MALLORY, OPERATOR, PHASE, Evm, account
 
 N = 4
@@ -86,14 +86,26 @@ def everybody_is_silent() -> float:
     return due.challenger / round_.terms.bond
 
 
+def chance_that_pays(loot: int, stake: int) -> float:
+    """How likely silence must be for a theft to pay: p * loot = (1 - p) * stake."""
+    return stake / (stake + loot)
+
+
 def attack() -> Story:
     lost = aggregator_is_silent()
     stolen, bond = challenger_is_silent()
     won = everybody_is_silent()
+    # The least bond against all that the largest round can hold: every deposit less fee and reveal bond.
+    largest = plain_round(2, max_participants=1024, max_sellers=8)
+    room = DEPOSIT - largest.terms.fee - largest.terms.reveal_bond
+    thief = chance_that_pays(1024 * room, bond)
+    liar = chance_that_pays(bond // 4, bond // 32)
     return Story(
         f"no unit stays locked. Aggregator silent: void. Challengers silent: {stolen:,} units of one buyer go to a "
         f"seller. Refuters silent: a right settlement is void and the false challenger gets {won:.0%} of the bond",
-        f"the silent aggregator loses {lost:.0%} of its bond; the thief risks {bond:,}, the liar bond / 32",
+        f"the silent aggregator loses {lost:.0%} of its bond. A theft from 1,024 buyers under the least bond pays if "
+        f"more than one in {1 / thief:,.0f} stays unchallenged, a false challenge if more than one in {1 / liar:.0f} "
+        "stays unrefuted",
     )
 
 
