@@ -69,6 +69,7 @@ abi: node_modules/.installed
 
 bench: node_modules/.installed
 	$(BIN)/python -m benchmarks.gas
+	$(BIN)/python -m benchmarks.judge
 	$(BIN)/python -m benchmarks.demo
 	$(BIN)/python -m benchmarks.audit
 

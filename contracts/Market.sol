@@ -66,7 +66,7 @@ contract Market is IMarket {
         bytes32 key = _encryptionKey();
         round = ++roundCount;
         StoredRound storage r = _rounds[round];
-        // No cast cuts anything off: `_checkTerms` keeps both below.
+        // No cast cuts anything off: `_checkTerms` keeps all below.
         r.leastDeposit = uint96(uint256(terms.fee) + terms.revealBond + terms.maxSellers);
         r.revealBond = uint88(terms.revealBond);
         r.maxParticipants = terms.maxParticipants;
@@ -76,8 +76,8 @@ contract Market is IMarket {
         r.similarityFloor = terms.similarityFloor;
         r.maxSellers = terms.maxSellers;
         r.bond = terms.bond;
-        r.challengeTime = terms.challengeTime;
-        r.refuteTime = terms.refuteTime;
+        r.challengeTime = uint24(terms.challengeTime);
+        r.refuteTime = uint24(terms.refuteTime);
         r.drawTime = terms.drawTime;
         r.settleTime = terms.settleTime;
         r.maxSamples = terms.maxSamples;
@@ -214,12 +214,12 @@ contract Market is IMarket {
         BidRecord[] calldata list
     ) external returns (uint256 number) {
         StoredRound storage r = _in(round, Phase.Challenge);
-        _checkSettlement(round, r, excluded, keccak256(abi.encodePacked(rowHashes)));
+        _checkSettlement(round, r, excluded, Rows.hash(rowHashes));
         (bytes memory row, Claim memory claim) = Judge.judge(r, buyer, excluded, list);
         if (keccak256(row) == rowHashes[buyer.index]) revert RowIsRight(round, buyer.index);
 
-        number = r.challenges.length;
-        r.challenges.push(Challenge(msg.sender, keccak256(abi.encode(claim))));
+        number = r.challengeCount++;
+        r.challenges[number] = Challenge(msg.sender, keccak256(abi.encode(claim)));
         r.openChallenges += 1;
         emit ChallengeOpened(round, number, msg.sender, claim);
         escrow.lock(round, msg.sender, uint96(r.bond / CHALLENGE_PART));
@@ -466,7 +466,7 @@ contract Market is IMarket {
 
     /// @return challenger Whose open challenge it was.
     function _takeChallenge(uint256 round, StoredRound storage r, uint256 number) private returns (address challenger) {
-        if (number < r.challenges.length) challenger = r.challenges[number].challenger;
+        challenger = r.challenges[number].challenger;
         if (challenger == address(0)) revert ChallengeNotOpen(round, number);
         r.challenges[number].challenger = address(0);
     }

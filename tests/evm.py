@@ -18,7 +18,8 @@ from market_node.records import Round, Settlement, Terms
 from market_node.settlement import reveals_hash
 
 PHASE = 3_600
-FORTUNE = 1 << 89
+FORTUNE = 1 << 85
+"""What each account has available, base units: of a thousand, less than the 2**96 that an escrow holds in all."""
 CHAIN_ID = 1
 OPERATOR = checksum(f"0x{0xA66:040x}")
 AUDITOR = checksum(f"0x{0xA0D:040x}")

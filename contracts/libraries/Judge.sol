@@ -8,11 +8,22 @@ import {StoredRound} from "./Rounds.sol";
 import {Lanes, Sketch} from "./Sketch.sol";
 import {Words} from "./Words.sol";
 
+/// @notice A buyer and what its round says of sellers.
+struct Buyer {
+    uint256 index;
+    uint256 value; // base units
+    uint256 samples;
+    uint256 minReputation; // 2**16 = 1
+    uint256 maxSamples;
+    uint256 similarityFloor; // 2**16 = 1
+    Lanes sketch;
+}
+
 /// @notice What a buyer's row must be, from bid records that anyone may bring: each is compared with the hash that its
 ///         reveal has left in the round.
 /// @dev Warning: that `excluded` is what was settled is for the caller to check.
 library Judge {
-    using Words for uint256[];
+    using Words for uint256[1024];
 
     /// @notice Computes a buyer's row from the list of its candidates.
     /// @param list The candidates and the first seller left out, if there is one, in order of surplus. Each must be
@@ -21,93 +32,101 @@ library Judge {
     /// @return claim What the list says, for a refuter.
     function judge(
         StoredRound storage round,
-        BidRecord calldata buyer,
+        BidRecord calldata record,
         uint256[] calldata excluded,
         BidRecord[] calldata list
     ) internal view returns (bytes memory row, Claim memory claim) {
         uint256 maxSellers = round.maxSellers;
         if (list.length > maxSellers + 1) revert IMarket.ListTooLong(list.length, maxSellers + 1);
-        Lanes memory own = _buyer(round, buyer, excluded);
+        Buyer memory buyer = _buyer(round, record, excluded);
 
         Offer[] memory offers = new Offer[](list.length);
         bytes memory listed = new bytes(2 * list.length);
+        uint256 last = 0;
         for (uint256 i = 0; i < list.length; ++i) {
-            Offer memory offer = _offer(round, buyer, own, excluded, list[i]);
+            Offer memory offer = _offer(round, buyer, excluded, list[i]);
             if (i != 0 && !_before(offers[i - 1], offer.surplus, offer.seller)) {
                 revert IMarket.ListOutOfOrder(offer.seller);
             }
             offers[i] = offer;
+            last = offer.surplus;
             listed[2 * i] = bytes1(uint8(offer.seller >> 8));
             listed[2 * i + 1] = bytes1(uint8(offer.seller));
         }
-        uint256 last = list.length == 0 ? 0 : offers[list.length - 1].surplus;
-        claim = Claim(buyer.index, listed, last);
-        row = Mechanism.row(buyer.bid.value, buyer.bid.samples, offers, maxSellers);
+        return (Mechanism.row(buyer.value, buyer.samples, offers, maxSellers), Claim(buyer.index, listed, last));
     }
 
     /// @notice Checks that `seller` belongs into a claimed list which leaves it out, and reverts if it does not.
     function refute(
         StoredRound storage round,
         Claim calldata claim,
-        BidRecord calldata buyer,
+        BidRecord calldata record,
         uint256[] calldata excluded,
         BidRecord calldata seller
     ) internal view {
-        if (buyer.index != claim.buyer) revert IMarket.WrongRecord(buyer.index);
+        if (record.index != claim.buyer) revert IMarket.WrongRecord(record.index);
         bytes calldata listed = claim.listed;
         uint256 index;
         for (uint256 i = 0; i < listed.length; i += 2) {
             index = uint16(bytes2(listed[i:i + 2]));
             if (index == seller.index) revert IMarket.NotLeftOut(index);
         }
-        Offer memory offer = _offer(round, buyer, _buyer(round, buyer, excluded), excluded, seller);
+        Offer memory offer = _offer(round, _buyer(round, record, excluded), excluded, seller);
         // There was room for it, or it comes before the last one listed, whose index is still in hand.
         bool full = listed.length > 2 * uint256(round.maxSellers);
         if (full && !_before(offer, claim.lastSurplus, index)) revert IMarket.NotLeftOut(seller.index);
     }
 
-    /// @return own The sketch of a buyer, which must be one.
+    /// @return Who the record says it is, which must trade.
     function _buyer(
         StoredRound storage round,
-        BidRecord calldata buyer,
+        BidRecord calldata record,
         uint256[] calldata excluded
-    ) private view returns (Lanes memory own) {
-        own = Sketch.spread(_sketch(round, buyer));
-        if (_isExcluded(excluded, buyer.index)) revert IMarket.NotTrading(buyer.index);
+    ) private view returns (Buyer memory) {
+        bytes memory sketch = _sketch(round, record);
+        if (_isExcluded(excluded, record.index)) revert IMarket.NotTrading(record.index);
+        return
+            Buyer({
+                index: record.index,
+                value: record.bid.value,
+                samples: record.bid.samples,
+                minReputation: record.bid.minReputation,
+                maxSamples: round.maxSamples,
+                similarityFloor: round.similarityFloor,
+                sketch: Sketch.spread(sketch)
+            });
     }
 
-    /// @return offer What `seller` offers the buyer; it must be eligible.
+    /// @return What a seller, who must be eligible, offers the buyer.
     function _offer(
         StoredRound storage round,
-        BidRecord calldata buyer,
-        Lanes memory own,
+        Buyer memory buyer,
         uint256[] calldata excluded,
         BidRecord calldata seller
-    ) private view returns (Offer memory offer) {
+    ) private view returns (Offer memory) {
         bytes memory sketch = _sketch(round, seller);
-        uint256 value = buyer.bid.value;
+        uint256 index = seller.index;
         uint256 cost = seller.bid.cost;
-        bool trades = value != 0 && cost != type(uint96).max && seller.reputation >= buyer.bid.minReputation;
-        if (!trades || seller.index == buyer.index || _isExcluded(excluded, seller.index)) {
-            revert IMarket.NotEligible(seller.index);
-        }
-        uint256 similarity = Sketch.similarity(Sketch.cosine(own, sketch), round.similarityFloor);
-        uint256 size = Mechanism.effectiveSamples(seller.bid.samples, seller.reputation, round.maxSamples, similarity);
-        int256 surplus = Mechanism.surplus(value, buyer.bid.samples, cost, size);
-        if (size == 0 || surplus < 0) revert IMarket.NotEligible(seller.index);
-        return Offer(seller.index, cost, size, uint256(surplus));
+        uint256 reputation = seller.reputation;
+        bool trades = buyer.value != 0 && cost != type(uint96).max && reputation >= buyer.minReputation;
+        if (!trades || index == buyer.index || _isExcluded(excluded, index)) revert IMarket.NotEligible(index);
+        uint256 similarity = Sketch.similarity(Sketch.cosine(buyer.sketch, sketch), buyer.similarityFloor);
+        uint256 size = Mechanism.effectiveSamples(seller.bid.samples, reputation, buyer.maxSamples, similarity);
+        int256 surplus = Mechanism.surplus(buyer.value, buyer.samples, cost, size);
+        if (size == 0 || surplus < 0) revert IMarket.NotEligible(index);
+        return Offer(index, cost, size, uint256(surplus));
     }
 
     /// @return sketch The record's, once the record is known to be what its reveal has left.
     function _sketch(StoredRound storage round, BidRecord calldata record) private view returns (bytes memory sketch) {
         sketch = record.sketch;
         uint256 index = record.index;
-        if (index >= round.participants) revert IMarket.WrongRecord(index);
-        // A bid record's hash is there since the reveal: before, it is one of fewer bytes, of a commit.
+        if (index >= round.participantAt.length) revert IMarket.WrongRecord(index);
+        // Where there is no such participant, this is what account 0 has left: nothing. A bid record's hash is there since
+        // the reveal; before, it is one of fewer bytes, of a commit.
+        bytes32 kept = round.records[address(uint160(round.participantAt.load(index)))];
         bytes30 hash = BidRecords.hash(index, record.bid, record.reputation, keccak256(sketch), record.model);
-        if (round.records[address(uint160(round.participantAt[index]))] != BidRecords.word(hash, index)) {
-            revert IMarket.WrongRecord(index);
-        }
+        if (kept != BidRecords.word(hash, index)) revert IMarket.WrongRecord(index);
     }
 
     function _isExcluded(uint256[] calldata excluded, uint256 index) private pure returns (bool) {

@@ -151,6 +151,8 @@ library Mechanism {
     ///         into each place.
     /// @param imported X before `first`, and `gained` its G(X).
     /// @return stop The first place that was not taken.
+    /// @dev Most of a row's gas goes here. Assembly reads and writes a place in a third of what Solidity takes, which
+    ///      checks the index.
     function run(
         uint256 value,
         uint256 samples,
@@ -160,13 +162,24 @@ library Mechanism {
         uint256 gained
     ) internal pure returns (uint256 stop) {
         unchecked {
+            uint256 slot;
+            assembly ("memory-safe") {
+                slot := add(places, shl(5, add(first, 1))) // where the reference to place `first` stands
+            }
             for (stop = first; ; ++stop) {
-                Place memory place = places[stop];
-                place.imported = imported;
-                place.gained = gained;
-                imported += place.size;
+                uint256 cost;
+                uint256 size;
+                assembly ("memory-safe") {
+                    let place := mload(slot)
+                    cost := mload(add(place, 0x40)) // place.cost
+                    size := mload(add(place, 0x60)) // place.size
+                    mstore(add(place, 0xa0), imported) // place.imported
+                    mstore(add(place, 0xc0), gained) // place.gained
+                    slot := add(slot, 0x20) // of the next one
+                }
+                imported += size;
                 uint256 next = gain(value, samples, imported);
-                if (next - gained < place.cost) break;
+                if (next - gained < cost) break;
                 gained = next;
             }
         }

@@ -31,9 +31,10 @@ struct StoredRound {
     // what comes after the settlement
     uint96 bond;
     uint40 settledAt;
-    uint32 challengeTime;
-    uint32 refuteTime;
-    uint32 openChallenges;
+    uint24 challengeTime;
+    uint24 refuteTime;
+    uint24 challengeCount; // ever opened
+    uint24 openChallenges; // not refuted
     uint16 paid; // how many participants
     bool aggregatorPaid;
     // what is asked once
@@ -44,7 +45,7 @@ struct StoredRound {
     //
     bytes32 task;
     bytes32 settlement;
-    Challenge[] challenges;
+    mapping(uint256 number => Challenge) challenges;
     // by account: bytes30 hash | index; zero where it did not commit
     mapping(address account => bytes32) records;
     // by index: account | what its deposit holds beyond `leastDeposit` << 160

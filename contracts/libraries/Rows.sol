@@ -42,6 +42,16 @@ library Rows {
         }
     }
 
+    /// @notice Hashes rows of which only the hashes are known.
+    function hash(bytes32[] calldata rowHashes) internal pure returns (bytes32 rowsHash) {
+        assembly ("memory-safe") {
+            let hashes := mload(0x40) // beyond the free memory pointer: nothing of it outlives this block
+            let size := shl(5, rowHashes.length)
+            calldatacopy(hashes, rowHashes.offset, size)
+            rowsHash := keccak256(hashes, size)
+        }
+    }
+
     /// @return start Where the first row begins.
     function first(bytes calldata rows) internal pure returns (uint256 start) {
         assembly ("memory-safe") {

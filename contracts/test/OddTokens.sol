@@ -37,6 +37,13 @@ contract LyingToken is TestToken {
     }
 }
 
+/// @notice Takes from whom it likes, as a token does that shrinks all balances, or whose issuer can.
+contract ShrinkingToken is TestToken {
+    function shrink(address account, uint256 amount) external {
+        _burn(account, amount);
+    }
+}
+
 /// @notice Calls the recipient or sender back during a transfer, as ERC-777 does.
 contract CallbackToken is TestToken {
     function _update(address from, address to, uint256 amount) internal override {
