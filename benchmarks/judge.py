@@ -138,8 +138,8 @@ def main() -> None:
         print(rows[-1], flush=True)
     head = ["participants", "listed", "challenge, gas", "calldata, bytes", "refute, gas", "calldata, bytes"]
     text = (
-        "`make bench`: the dearest challenge of a round and a refutation. All sellers are eligible, and the row buys from "
-        f"all its candidates.\n\n{table(head, rows)}"
+        "`make bench`: the dearest challenge of a round and a refutation. All sellers are eligible, and the row buys "
+        f"from all its candidates.\n\n{table(head, rows)}"
     )
     write("docs/benchmarks.md", "judge", text)
 
