@@ -152,8 +152,7 @@ class _Fold:
         self.trails[round] = replace(self._trail(round), aggregator=amount)
 
     def credited(self, round: int, credits: tuple[int, ...]) -> None:
-        trail, ended = self._trail(round), self.ending.pop(round, None)
-        whose = self.awaited.pop(round, ()) if ended is None else ()
+        trail, whose, ended = self._trail(round), self.awaited.pop(round, ()), self.ending.pop(round, None)
         due = len(whose) if ended is None else 1
         if len(credits) < due:
             raise ChainError(f"logs of round {round} are missing: {due} were paid, {len(credits)} credited")

@@ -73,6 +73,7 @@ def test_more_than_there_is(node: Node) -> None:
         "reveal": "Reveal",
         "settle": "Settle",
         "rate": "Challenge",
+        "refute": "Refute",
         "payout": "Payout",
         "refund": "Void",
     }.items(),

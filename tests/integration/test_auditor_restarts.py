@@ -26,11 +26,17 @@ def crash(*_: object) -> None:
 
 def test_a_crash_before_a_challenge_is_sent_is_written_down_and_the_challenge_made_once(stage, desk, monkeypatch):
     stage.settle_as(dearer)
+    written = []
+
+    def lose_power(*_: object) -> None:
+        written.append(desk.actions(stage.number))
+        raise Crash
+
     with monkeypatch.context() as patch:
-        patch.setattr(desk.chain, "challenge", crash)
+        patch.setattr(desk.chain, "challenge", lose_power)
         with pytest.raises(Crash):
             desk.step()
-    assert desk.actions(stage.number) == [("challenging", 1, None)]
+    assert written == [[("challenging", 1, None)]]
     desk.restart().step()
     desk.restart().step()
     assert desk.actions(stage.number) == [("challenging", 1, "done")]
