@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 SEED   ?= 0
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo test test-python test-solidity lint slither bench campaign abi mutants clean
+.PHONY: demo test test-python test-solidity lint slither prove bench campaign abi mutants clean
 .DEFAULT_GOAL := test
 
 # The demo needs Python packages alone; Node.js, the compiler and the linters come with the rest.
@@ -40,7 +40,7 @@ lint: node_modules/.installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	npx solhint --max-warnings 0 'contracts/**/*.sol'
-	npx prettier --check 'contracts/**/*.sol' 'tests/contracts/**/*.sol'
+	npx prettier --check 'contracts/**/*.sol' 'tests/**/*.sol'
 	$(BIN)/python -m market_node.compile --check
 	$(MAKE) --no-print-directory slither
 
@@ -63,6 +63,10 @@ slither: build/slither/built .venv-slither/installed
 	    --foundry-out-directory build/slither --filter-paths node_modules --fail-none \
 	    --json - 2>build/slither/log >build/slither/findings.json || { cat build/slither/log; false; }
 	$(BIN)/python tests/slither/check.py build/slither/findings.json
+
+# Claims for all values, or for every one within the bounds that the files in tests/symbolic state.
+prove: node_modules/.installed .venv-halmos/installed
+	$(BIN)/python tests/symbolic/prove.py
 
 abi: node_modules/.installed
 	$(BIN)/python -m market_node.compile
