@@ -32,7 +32,13 @@ interface Vm {
     function getRecordedLogs() external returns (Log[] memory);
     function label(address account, string calldata name) external;
     function lastCallGas() external view returns (Gas memory);
+    function parseJsonTypeArray(
+        string calldata json,
+        string calldata path,
+        string calldata type_
+    ) external pure returns (bytes memory);
     function prank(address sender) external;
+    function readFile(string calldata path) external view returns (string memory);
     function recordLogs() external;
     function roll(uint256 block_) external;
     function setBlockhash(uint256 block_, bytes32 hash) external;

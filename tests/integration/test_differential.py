@@ -1,6 +1,6 @@
 """The compiled mechanism against market_node.mechanism, bit for bit: shared vectors, and random rows from a seed.
 
-1,000 rows by default; DIFFERENTIAL_ROWS and DIFFERENTIAL_SEED in the environment ask for more and for others.
+10,000 rows by default; DIFFERENTIAL_ROWS and DIFFERENTIAL_SEED in the environment ask for more and for others.
 """
 
 import json
@@ -27,7 +27,7 @@ from tests.unit.rounds import family, random_exclusions, random_round, random_sk
 
 pyrevm = pytest.importorskip("pyrevm", reason="the EVM that these tests run the contracts in; pip install pyrevm")
 
-ROWS = int(os.environ.get("DIFFERENTIAL_ROWS", "1000"))
+ROWS = int(os.environ.get("DIFFERENTIAL_ROWS", "10000"))
 SEED = os.environ.get("DIFFERENTIAL_SEED", "1")
 VECTORS = Path(__file__).parent.parent / "vectors"
 MOST, MOST_SAMPLES = NOT_SELLING, (1 << 64) - 1
