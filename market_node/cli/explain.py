@@ -104,10 +104,14 @@ def _overview(session: Session, round_: "Round", settlement: "Settlement", reaso
 
 
 def _note(round_: "Round", settlement: "Settlement", index: int, reasons: dict[int, str]) -> str:
+    from ..settlement import standing
+
     if index in settlement.excluded:
         return f"excluded: {reasons.get(index, 'the reason could not be fetched')}"
     if round_.participants[index].reveal is None:
         return "did not reveal"
+    if any(round_.challenges[number].claim.buyer == index for number in standing(round_)):
+        return "its row is challenged"
     return "rejected its delivery" if round_.participants[index].rejected else ""
 
 

@@ -139,6 +139,13 @@ def test_status_shows_an_open_challenge_and_what_it_locks(challenged: Wrong) -> 
     )
 
 
+def test_an_explanation_says_whose_row_is_challenged(challenged: Wrong) -> None:
+    noted = [line for line in challenged.mallory("explain", challenged.number).out.splitlines() if "challenged" in line]
+    (line,) = noted
+    assert line.split()[0] == "0"
+    assert line.endswith("its row is challenged")
+
+
 def test_an_audit_says_which_challenges_stand(challenged: Wrong) -> None:
     audited = said(challenged.mallory("audit", "--round", challenged.number, "--json"), FINDINGS)
     assert audited["rounds"][0]["standing"] == [0]

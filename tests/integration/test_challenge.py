@@ -93,6 +93,24 @@ def test_the_fold_of_challenges_does_not_care_how_the_logs_are_cut(stage, actors
         assert ledger == whole
 
 
+@pytest.mark.parametrize("later", ["ChallengeRefuted", "ChallengeOpened"])
+def test_a_challenge_that_later_logs_need_is_missed_at_once(stage, actors, later):
+    stage.settle()
+    number = stage.lie(actors.dave)
+    if later == "ChallengeRefuted":
+        actors.bob.refute(stage.number, number, refutation(stage.seen(), Claim(0, (), 0)))
+    else:
+        stage.lie(actors.dave)
+    events = actors.alice.events(0, actors.alice.block())
+    first = next(
+        index
+        for index, event in enumerate(events)
+        if event.name == "ChallengeOpened" and event.arguments["round"] == stage.number
+    )
+    with pytest.raises(ChainError, match=rf"logs of round {stage.number} are missing: challenge 0"):
+        replay(events[:first] + events[first + 1 :])
+
+
 @pytest.mark.parametrize("name", ["ChallengeOpened", "ChallengeRefuted"])
 def test_a_challenge_that_an_endpoint_hides_is_missed(stage, actors, name):
     def forgetful(params, ask):
