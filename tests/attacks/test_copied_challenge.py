@@ -3,7 +3,7 @@
 The aggregator has overcharged Alice; Victor finds it and challenges. Mallory, who has not looked at anything, sends
 Victor's bytes again under her own account, several times, to share the reward (or, if she is the aggregator, to get
 some of her bond back). She may: a challenge is public. The reward is shared equally, and an auditor must not live on
-it. (docs/protocol.md §7, Void with fault)
+it. (SECURITY.md, Payments)
 """
 
 from market_node.judge import proof

@@ -3,8 +3,7 @@
 Mallory challenges a right settlement with better lists than the truth allows: an offer that was never made, another
 reputation, another sketch, a record of an earlier round, of who did not reveal, in another order, twice, too many,
 for an excluded buyer, or against rows that were not posted. If one opened a challenge that no seller can refute, she
-could void any round. Every record is compared with the hash that its reveal left. (docs/protocol.md §9;
-contracts/libraries/Judge.sol)
+could void any round. Every record is compared with the hash that its reveal left. (docs/protocol.md §14, Lemma 1)
 """
 
 from dataclasses import replace

@@ -3,8 +3,7 @@
 The aggregator has overcharged Alice by one unit; Victor's challenge is true. Mallory, its friend, tries to close it
 with every seller that does *not* belong into Victor's list: one that does not sell, is excluded, resembles Alice in
 nothing, asks more than it is worth, did not reveal, is listed already or comes after all who are, Alice herself, and
-a record with a better offer than was revealed. If one passed, any theft would stand. (docs/protocol.md §5;
-contracts/libraries/Judge.sol)
+a record with a better offer than was revealed. If one passed, any theft would stand. (docs/protocol.md §14, Lemma 2)
 """
 
 from dataclasses import replace
@@ -49,7 +48,8 @@ def attack() -> Story:
         "resembles her in nothing": game.record(5),
         "asks too much": game.record(6),
         "is the buyer": alice,
-        "is listed": game.record(2),
+        "is listed first": game.record(1),
+        "is listed last": game.record(2),
         "comes after": game.record(7),
         "did not reveal": unrevealed,
         "is better than revealed": better,
@@ -58,7 +58,7 @@ def attack() -> Story:
         why: refused(town.mallory.refute, game.number, 0, Refutation(claim, alice, seller, *words))
         for why, seller in tries.items()
     }
-    assert list(names.values()) == 5 * ["NotEligible"] + 2 * ["NotLeftOut"] + 2 * ["WrongRecord"]
+    assert list(names.values()) == 5 * ["NotEligible"] + 3 * ["NotLeftOut"] + 2 * ["WrongRecord"]
 
     # Nor does another claim, another buyer or another settlement help.
     bob, honest = game.record(1), Refutation(claim, alice, game.record(7), *words)

@@ -3,7 +3,7 @@
 Mallory challenges a right settlement a hundred times in the last second of the challenge phase, each time with a list
 that names no candidate at all, the cheapest there is. She hopes that nobody has the time to answer them all, so that
 the round is void and her accounts get a quarter of the bond. However late a challenge comes, a refutation has
-`refuteTime`, needs one comparison, and earns the challenger's bond. (docs/protocol.md §2)
+`refuteTime`, needs one comparison, and earns the challenger's bond. (docs/protocol.md §14, Theorem 2)
 """
 
 from dataclasses import replace

@@ -3,7 +3,7 @@
 Mallory challenges a right settlement in the last second, so that the payout has to wait, and takes the challenge back
 by refuting it herself before anybody else does: her bond returns, she has paid gas only. She hopes to delay payouts,
 and to make others spend gas on refutations that come too late. The round waits at most for `refuteTime`, whoever
-refutes; but the bond deters only those who are not first. (Said here alone)
+refutes; but the bond deters only those who are not first. (SECURITY.md, Payments)
 """
 
 from market_node.chain import Phase

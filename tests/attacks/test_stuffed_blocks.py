@@ -3,7 +3,7 @@
 Mallory buys all the gas of every block of a phase. In the reveal phase nobody else can reveal then, and the only one
 that revealed gets all lost reveal bonds; in the challenge phase nobody can challenge what she settled; in the refute
 phase nobody can refute. No contract can tell silence from being kept silent: the phases must be longer than anybody
-would pay for. (Said here alone; `minPhase` is 60 s by default, a market's choice)
+would pay for. (SECURITY.md, Payments; `minPhase` is 60 s by default, a market's choice)
 """
 
 from dataclasses import replace
