@@ -5,7 +5,8 @@ import {Mechanism} from "../../contracts/libraries/Mechanism.sol";
 import {vm} from "../contracts/Vm.sol";
 
 /// @notice `Mechanism.comesBefore` is a strict total order of sellers: every list has one order, so a challenger has no choice.
-/// @dev For any surpluses and indices of 256 bits. No bounds.
+/// @dev For any surpluses and indices of 256 bits; of three sellers, for any surpluses of 96 bits and indices of 16, which is
+///      all that there are.
 contract OrderProof {
     function check_no_seller_comes_before_itself(uint256 surplus, uint256 seller) public pure {
         assert(!Mechanism.comesBefore(surplus, seller, surplus, seller));
