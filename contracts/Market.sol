@@ -12,6 +12,7 @@ import {Judge} from "./libraries/Judge.sol";
 import {Payouts} from "./libraries/Payouts.sol";
 import {Challenge, Rounds, Seats, Statuses, StoredRound} from "./libraries/Rounds.sol";
 import {Rows} from "./libraries/Rows.sol";
+import {Sketch} from "./libraries/Sketch.sol";
 import {Words} from "./libraries/Words.sol";
 
 /// @title Market: rounds, from their opening to the last payment. The promise is in `IMarket`.
@@ -28,7 +29,6 @@ contract Market is IMarket {
     uint256 private constant BOND_FACTOR = 16; // a bond, or the largest deposit, in reveal bonds
     uint256 private constant CHALLENGE_PART = 32; // bond / 32 is what a challenger locks
     uint256 private constant LEAST_VALUE = 1 << 20; // base units; below it, rounding would matter
-    uint256 private constant SKETCH_SIZE = 1024; // bytes
 
     /// @inheritdoc IMarket
     IEscrow public immutable escrow;
@@ -157,7 +157,7 @@ contract Market is IMarket {
         if (bid.value > participant >> 160) {
             revert DepositTooSmall((participant >> 160) + r.leastDeposit, uint256(bid.value) + r.leastDeposit);
         }
-        if (sketch.length != SKETCH_SIZE) revert InvalidSketch(sketch.length);
+        if (sketch.length != Sketch.SIZE) revert InvalidSketch(sketch.length);
 
         (uint24 believed, uint256 seat) = reputation.standingOf(r.aggregator, msg.sender);
         bytes30 record = BidRecords.hash(index, bid, believed, keccak256(sketch), model);

@@ -17,6 +17,7 @@ struct Buyer {
     uint256 maxSamples;
     uint256 similarityFloor; // 2**16 = 1
     Lanes sketch;
+    bytes room; // for one seller's sketch after the other: 33 at once would make memory dear
 }
 
 /// @notice What a buyer's row must be, from bid records that anyone may bring: each is compared with the hash that its
@@ -50,8 +51,7 @@ library Judge {
             }
             offers[i] = offer;
             last = offer.surplus;
-            listed[2 * i] = bytes1(uint8(offer.seller >> 8));
-            listed[2 * i + 1] = bytes1(uint8(offer.seller));
+            _list(listed, i, offer.seller);
         }
         return (Mechanism.row(buyer.value, buyer.samples, offers, maxSellers), Claim(buyer.index, listed, last));
     }
@@ -83,7 +83,8 @@ library Judge {
         BidRecord calldata record,
         uint256[] calldata excluded
     ) private view returns (Buyer memory) {
-        bytes memory sketch = _sketch(round, record);
+        bytes memory sketch = new bytes(Sketch.SIZE);
+        _read(round, record, sketch);
         if (_isExcluded(excluded, record.index)) revert IMarket.NotTrading(record.index);
         return
             Buyer({
@@ -93,7 +94,8 @@ library Judge {
                 minReputation: record.bid.minReputation,
                 maxSamples: round.maxSamples,
                 similarityFloor: round.similarityFloor,
-                sketch: Sketch.spread(sketch)
+                sketch: Sketch.spread(sketch),
+                room: sketch
             });
     }
 
@@ -104,22 +106,26 @@ library Judge {
         uint256[] calldata excluded,
         BidRecord calldata seller
     ) private view returns (Offer memory) {
-        bytes memory sketch = _sketch(round, seller);
+        _read(round, seller, buyer.room);
         uint256 index = seller.index;
         uint256 cost = seller.bid.cost;
         uint256 reputation = seller.reputation;
         bool trades = buyer.value != 0 && cost != type(uint96).max && reputation >= buyer.minReputation;
         if (!trades || index == buyer.index || _isExcluded(excluded, index)) revert IMarket.NotEligible(index);
-        uint256 similarity = Sketch.similarity(Sketch.cosine(buyer.sketch, sketch), buyer.similarityFloor);
+        uint256 similarity = Sketch.similarity(Sketch.cosine(buyer.sketch, buyer.room), buyer.similarityFloor);
         uint256 size = Mechanism.effectiveSamples(seller.bid.samples, reputation, buyer.maxSamples, similarity);
         int256 surplus = Mechanism.surplus(buyer.value, buyer.samples, cost, size);
         if (size == 0 || surplus < 0) revert IMarket.NotEligible(index);
         return Offer(index, cost, size, uint256(surplus));
     }
 
-    /// @return sketch The record's, once the record is known to be what its reveal has left.
-    function _sketch(StoredRound storage round, BidRecord calldata record) private view returns (bytes memory sketch) {
-        sketch = record.sketch;
+    /// @dev Checks that a record is what its reveal has left, and copies its sketch.
+    function _read(StoredRound storage round, BidRecord calldata record, bytes memory sketch) private view {
+        bytes calldata given = record.sketch;
+        if (given.length != sketch.length) revert IMarket.WrongRecord(record.index);
+        assembly ("memory-safe") {
+            calldatacopy(add(sketch, 0x20), given.offset, given.length)
+        }
         uint256 index = record.index;
         if (index >= round.participantAt.length) revert IMarket.WrongRecord(index);
         // Where there is no such participant, this is what account 0 has left: nothing. A bid record's hash is there since
@@ -127,6 +133,15 @@ library Judge {
         bytes32 kept = round.records[address(uint160(round.participantAt.load(index)))];
         bytes30 hash = BidRecords.hash(index, record.bid, record.reputation, keccak256(sketch), record.model);
         if (kept != BidRecords.word(hash, index)) revert IMarket.WrongRecord(index);
+    }
+
+    /// @dev Writes the `i`th of a list of sellers, two bytes each.
+    function _list(bytes memory listed, uint256 i, uint256 seller) private pure {
+        assembly ("memory-safe") {
+            let place := add(add(listed, 0x20), shl(1, i))
+            mstore8(place, shr(8, seller))
+            mstore8(add(place, 1), seller)
+        }
     }
 
     function _isExcluded(uint256[] calldata excluded, uint256 index) private pure returns (bool) {

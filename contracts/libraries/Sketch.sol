@@ -20,6 +20,9 @@ struct Lanes {
 ///      that back. Lanes below the top one can be negative and then borrow from it: adding half of its unit, 2**223,
 ///      makes up for that.
 library Sketch {
+    /// @notice Bytes of a sketch.
+    uint256 internal constant SIZE = 1024;
+
     /// @notice A cosine or a similarity of 1.
     uint256 internal constant ONE = 1 << 16;
 
