@@ -19,8 +19,9 @@ def attack() -> Story:
     early = refused(town.mallory.draw_seed, game.number)  # a seed that is known before commits close
     assert early == "WrongPhase"
     town.devnet.warp(PHASE)
-    gas = town.mallory.draw_seed(game.number).gas
-    chosen = town.alice.state(game.number).seed_block
+    call = town.mallory.draw_seed(game.number)
+    chosen, gas = town.alice.state(game.number).seed_block, call.gas
+    assert chosen == call.block, "the call's own block, which has no hash yet while the call runs"
 
     # She sees the hash now, does not like it, and asks again: who asks, when and how often makes no difference.
     for _ in range(5):
