@@ -8,7 +8,7 @@ a record with a better offer than was revealed. If one passed, any theft would s
 
 from dataclasses import replace
 
-from market_node.codec import encode_excluded, row_hash, rows_hash
+from market_node.codec import encode_excluded, rows_hash
 from market_node.judge import BidRecord, Refutation, refutation
 from market_node.records import NOT_SELLING
 from tests.attacks.play import BID, MODEL, SKETCH, Game, Story, Town, refused, tell
@@ -67,8 +67,8 @@ def attack() -> Story:
     assert refused(town.mallory.refute, game.number, 0, replace(honest, claim=short)) == "WrongClaim"
     nobody = encode_excluded(frozenset(), 9)
     assert refused(town.mallory.refute, game.number, 0, replace(honest, excluded=nobody)) == "WrongSettlement"
-    right = rows_hash([*map(tuple, game.true_rows(frozenset({4})))])
-    assert right != words[1] and row_hash(rows[0])
+    right = rows_hash(game.true_rows(frozenset({4})))
+    assert right != words[1]
     assert refused(town.mallory.refute, game.number, 0, replace(honest, rows_hash=right)) == "WrongSettlement"
 
     before = town.wealth()
