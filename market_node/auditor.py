@@ -63,6 +63,8 @@ class Auditor:
         folder: where the reports are kept.
         history: the process's reader of the market's logs, if there is one.
         amount: writes base units for a person.
+        least_bond: rounds whose bond is smaller are left alone, base units: there a wrong row costs its aggregator less
+            than a challenge costs in gas.
     """
 
     def __init__(
@@ -71,12 +73,14 @@ class Auditor:
         folder: Path,
         history: History | None = None,
         amount: Callable[[int], str] = "{} base units".format,
+        least_bond: int = 0,
     ) -> None:
         self.chain = chain
         self.account = chain.account
         self.history = history or History(chain)
         self.reports = Reports(folder, chain.chain_id, chain.genesis, chain.market)
         self.amount = amount
+        self.least_bond = least_bond
         self.known: dict[int, Report] = {}
         """Round → its report, as it is on the disk."""
         self._settlements: dict[int, Settlement] = {}
@@ -143,9 +147,10 @@ class Auditor:
     # --- what it sees ---
 
     def _open_rounds(self) -> list[int]:
-        """The settled rounds in which something can still happen."""
+        """The settled rounds, of bonds large enough, in which something can still happen."""
         ledger = self.history.refresh()
-        return [number for number in ledger.rounds if self._is_open(ledger, number)]
+        large = (number for number, round_ in ledger.rounds.items() if round_.terms.bond >= self.least_bond)
+        return [number for number in large if self._is_open(ledger, number)]
 
     def _is_open(self, ledger: Ledger, number: int) -> bool:
         round_, trail = ledger.rounds[number], ledger.trails[number]

@@ -50,8 +50,8 @@ MUTANTS = [
     Mutant(
         "similarity ignores the floor",
         "market_node/sketch.py",
-        "((cos - floor) << 16)",
-        "(cos << 16)",
+        "((cosine - floor) << 16)",
+        "(cosine << 16)",
         [*PYTEST, "tests/unit/test_sketch.py"],
     ),
     Mutant(
@@ -81,6 +81,27 @@ MUTANTS = [
         "revert WrongSeal(round, index);",
         "{}",
         SOLIDITY,
+    ),
+    Mutant(
+        "contract takes a list out of order",
+        "contracts/libraries/Judge.sol",
+        "revert IMarket.ListOutOfOrder(offer.seller);",
+        "{}",
+        ["npx", "hardhat", "test", "solidity", "tests/contracts/Challenge.t.sol"],
+    ),
+    Mutant(
+        "contract lets anybody be refuted by whom the list left out rightly",
+        "contracts/libraries/Judge.sol",
+        "if (full && !_before(offer, claim.lastSurplus, index)) revert IMarket.NotLeftOut(seller.index);",
+        "",
+        ["npx", "hardhat", "test", "solidity", "tests/contracts/Refute.t.sol"],
+    ),
+    Mutant(
+        "auditor overlooks the order of a row",
+        "market_node/judge.py",
+        "if posted != true[buyer])",
+        "if set(posted) != set(true[buyer]))",
+        [*PYTEST, "tests/unit/test_judge.py"],
     ),
     Mutant(
         "payout pays sellers of a buyer that rejected",

@@ -36,6 +36,10 @@ def run(
             metavar="FOLDER", file_okay=False, help="Where a report per round goes.", show_default="reports in the home"
         ),
     ] = None,
+    least_bond: Annotated[
+        str,
+        typer.Option(metavar="TOKENS", help="Leave rounds of smaller bonds alone: gas costs more than they are worth."),
+    ] = "0",
     interval: Annotated[str, typer.Option(metavar="TIME", help="How long to wait between two looks.")] = "15s",
 ) -> None:
     """Recompute every settlement as it is posted and act on it.
@@ -49,7 +53,7 @@ def run(
     seconds = parse_duration(interval, "--interval")
     if seconds == 0:
         raise BadInput("--interval: must be at least 1s")
-    looking = session.auditor(report)
+    looking = session.auditor(report, session.money.units(least_bond, "--least-bond"))
     ended = threading.Event()
     if not once:
         for number in (signal.SIGINT, signal.SIGTERM):

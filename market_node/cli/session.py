@@ -158,7 +158,7 @@ class Session:
 
         return Aggregator(self.home, self.signing, self.store, self.keys)
 
-    def auditor(self, folder: Path | None) -> "Auditor":
+    def auditor(self, folder: Path | None, least_bond: int = 0) -> "Auditor":
         """The account as an auditor, with its reports in a folder; by default one per market in the home."""
         from ..auditor import Auditor
 
@@ -166,7 +166,7 @@ class Session:
         chain = self.signing
         name = f"{chain.chain_id}-{chain.genesis.hex()[:8]}"
         place = folder or self.home / "reports" / name / chain.market.lower()
-        return Auditor(chain, place.absolute(), self.history, self.money.text)
+        return Auditor(chain, place.absolute(), self.history, self.money.text, least_bond)
 
     def publish_key(self) -> None:
         """Puts the account's encryption key on chain where it is not there yet: commits and rounds need it."""

@@ -40,6 +40,13 @@ def test_a_wrong_settlement_is_found_challenged_voided_and_refunded(stage, desk,
     assert desk.actions(stage.number) == [("challenging", 1, "done"), ("refunding", 0, "done")]
 
 
+def test_a_round_whose_bond_is_not_worth_the_gas_is_left_alone(stage, desk, actors):
+    stage.settle_as(dearer)
+    picky = Auditor(actors.erin, desk.folder, least_bond=BOND + 1)
+    assert picky.step().said == ()
+    assert Auditor(actors.erin, desk.folder, least_bond=BOND).step().said != ()
+
+
 def test_the_report_says_what_is_wrong_and_what_was_done(stage, desk, actors):
     stage.settle_as(dearer)
     desk.step()
