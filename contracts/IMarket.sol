@@ -121,8 +121,8 @@ interface IMarket {
     event Refunded(uint256 indexed round, uint256 from, uint256 to);
     /// @notice The aggregator's side of the round is settled. The escrow's `Credited` holds `amount` too, where it is not 0.
     event AggregatorPaid(uint256 indexed round, address indexed aggregator, uint256 amount);
-    /// @notice `challenger` says that a row is wrong, and has locked a bond of terms.bond / 32. With the bid records that
-    ///         reveals have emitted, `claim` is all that it takes to refute it.
+    /// @notice `challenger` says that a row is wrong, and has locked the lesser of terms.bond / 32 and terms.revealBond.
+    ///         With the bid records that reveals have emitted, `claim` is all that it takes to refute it.
     /// @param challenge Its number in the round, from 0.
     event ChallengeOpened(uint256 indexed round, uint256 indexed challenge, address challenger, Claim claim);
     /// @notice The challenge was false: its bond is `refuter`'s.
@@ -240,8 +240,8 @@ interface IMarket {
     ///         reveal bond are burnt.
     function reject(uint256 round, uint256 index) external;
 
-    /// @notice Says that a buyer's row is wrong, proves what it must be if `list` is true, and locks terms.bond / 32 of the
-    ///         caller's balance.
+    /// @notice Says that a buyer's row is wrong, proves what it must be if `list` is true, and locks the lesser of
+    ///         terms.bond / 32 and terms.revealBond of the caller's balance.
     /// @param rowHashes Of the rows as they were settled, each with its count.
     /// @param excluded As it was settled.
     /// @param list The buyer's candidates and the first seller left out: the `maxSellers` + 1 eligible sellers of largest

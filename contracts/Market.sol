@@ -2,6 +2,7 @@
 pragma solidity ^0.8.28;
 
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
+import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {Escrow} from "./Escrow.sol";
 import {IEscrow} from "./IEscrow.sol";
 import {Bid, BidRecord, Claim, IMarket, Model, Phase, Round, Terms} from "./IMarket.sol";
@@ -27,7 +28,7 @@ contract Market is IMarket {
     uint256 private constant MOST_PARTICIPANTS = 1024;
     uint256 private constant MOST_PURCHASES = 8192; // so that a settlement is one transaction
     uint256 private constant BOND_FACTOR = 16; // a bond, or the largest deposit, in reveal bonds
-    uint256 private constant CHALLENGE_PART = 32; // bond / 32 is what a challenger locks
+    uint256 private constant CHALLENGE_PART = 32; // of the bond, which a challenger locks
     uint256 private constant LEAST_VALUE = 1 << 20; // base units; below it, rounding would matter
 
     /// @inheritdoc IMarket
@@ -222,7 +223,7 @@ contract Market is IMarket {
         r.challenges[number] = Challenge(msg.sender, keccak256(abi.encode(claim)));
         r.openChallenges += 1;
         emit ChallengeOpened(round, number, msg.sender, claim);
-        escrow.lock(round, msg.sender, uint96(r.bond / CHALLENGE_PART));
+        escrow.lock(round, msg.sender, uint96(_challengeBond(r)));
     }
 
     /// @inheritdoc IMarket
@@ -245,7 +246,7 @@ contract Market is IMarket {
 
         r.openChallenges -= 1;
         emit ChallengeRefuted(round, number, msg.sender);
-        _creditOne(round, msg.sender, r.bond / CHALLENGE_PART);
+        _creditOne(round, msg.sender, _challengeBond(r));
     }
 
     /// @inheritdoc IMarket
@@ -331,7 +332,7 @@ contract Market is IMarket {
         StoredRound storage r = _in(round, Phase.Void);
         if (!r.isFaulty()) revert WithoutFault(round);
         address challenger = _takeChallenge(round, r, number);
-        uint256 amount = r.bond / CHALLENGE_PART + _challengerShare(r);
+        uint256 amount = _challengeBond(r) + _challengerShare(r);
         emit ChallengeRefunded(round, number, challenger, amount);
         _creditOne(round, challenger, amount);
     }
@@ -469,6 +470,12 @@ contract Market is IMarket {
         challenger = r.challenges[number].challenger;
         if (challenger == address(0)) revert ChallengeNotOpen(round, number);
         r.challenges[number].challenger = address(0);
+    }
+
+    /// @return What a challenger locks. No more than a reveal bond, so that whoever could join the round can afford it: an
+    ///         aggregator could otherwise lock a bond of which nobody has a part.
+    function _challengeBond(StoredRound storage r) private view returns (uint256) {
+        return Math.min(r.bond / CHALLENGE_PART, r.revealBond);
     }
 
     /// @return What each challenger that stands gets of the aggregator's bond.

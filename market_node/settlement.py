@@ -201,7 +201,7 @@ def payout(round: Round, settlement: Settlement) -> Payout:
 
 def challenge_bond(terms: Terms) -> int:
     """What a challenger locks: its own again if its challenge stands, else the refuter's."""
-    return terms.bond // CHALLENGE_PART
+    return min(terms.bond // CHALLENGE_PART, terms.reveal_bond)
 
 
 def standing(round: Round) -> tuple[int, ...]:

@@ -13,7 +13,7 @@ from market_node.errors import Reverted
 from market_node.judge import BidRecord, Proof, Refutation, claim, proof, record, refutation, wrong_rows
 from market_node.phases import Phase
 from market_node.records import LEAST_REPUTATION, ONE, Claim, Purchase, Round, Row, Settlement
-from market_node.settlement import refunds, settle, trades
+from market_node.settlement import challenge_bond, refunds, settle, trades
 from tests.evm import AUDITOR, FORTUNE, MALLORY, OPERATOR, PHASE, Evm, attempt
 from tests.unit.rounds import random_exclusions, random_round
 
@@ -405,7 +405,7 @@ class Campaign:
         """Whether the money of the void round goes where the rules say, the challenger's reward too."""
         who = (*(each.account for each in settled.participants), OPERATOR, AUDITOR)
         due = refunds(settled, with_fault=True, challengers=[AUDITOR])
-        bond = settled.terms.bond // 32
+        bond = challenge_bond(settled.terms)
         before = [self.evm.available(each) for each in who]
         self.evm.refund(settled, 0)
         gained = [self.evm.available(each) - earlier for each, earlier in zip(who, before, strict=True)]
@@ -437,7 +437,7 @@ class Campaign:
         if found is not None:
             before = self.evm.available(AUDITOR)
             self.evm.refute(AUDITOR, settled.number, 0, found)
-            assert self.evm.available(AUDITOR) == before + settled.terms.bond // 32
+            assert self.evm.available(AUDITOR) == before + challenge_bond(settled.terms)
         self.evm.warp(PHASE)
         counts = self.tally.refuted if self.evm.phase(settled.number) == Phase.PAYOUT else self.tally.hurt
         counts[kind] += 1

@@ -7,7 +7,7 @@ import pytest
 
 from market_node.audit import KINDS, Trail, audit
 from market_node.records import Challenge, Claim, Purchase
-from market_node.settlement import payout, refunds, settle
+from market_node.settlement import challenge_bond, payout, refunds, settle
 from tests.unit.rounds import account, random_round, spoilt
 
 SEEDS = range(40)
@@ -148,7 +148,7 @@ def challenged(seed: int, *, refuted: bool = False):
 def void_trail(round_) -> Trail:
     """What contracts that follow the rules would have logged, down to the last refund."""
     due = refunds(round_, with_fault=True, challengers=(ALICE,))
-    bond, accounts = round_.terms.bond // 32, [participant.account for participant in round_.participants]
+    bond, accounts = challenge_bond(round_.terms), [participant.account for participant in round_.participants]
     return Trail(
         credits=dict(zip(accounts, due.credits, strict=True)),
         paid=frozenset(range(len(accounts))),
@@ -162,7 +162,7 @@ def void_trail(round_) -> Trail:
 def after_refund(round_):
     first, *rest = round_.challenges
     return replace(
-        round_, challenges=(replace(first, refunded=round_.terms.bond // 32 + round_.terms.bond // 4), *rest)
+        round_, challenges=(replace(first, refunded=challenge_bond(round_.terms) + round_.terms.bond // 4), *rest)
     )
 
 
@@ -218,7 +218,7 @@ def test_refunds_as_if_nobody_had_challenged_are_found():
 @pytest.mark.parametrize("seed", range(5))
 def test_a_payout_after_refuted_challenges_is_audited_to_the_unit(seed):
     round_ = challenged(seed, refuted=True)
-    bond = round_.terms.bond // 32
+    bond = challenge_bond(round_.terms)
     trail = replace(honest_trail(round_), rewards={0: (CAROL, bond), 1: (CAROL, bond)})
     assert kinds(round_, trail) == []
     assert "wrong-reward" in kinds(round_, replace(trail, rewards={**trail.rewards, 1: (CAROL, bond + 1)}))

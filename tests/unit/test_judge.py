@@ -221,3 +221,16 @@ def test_who_does_not_trade_cannot_be_challenged_for(settled):
 def test_a_round_that_is_not_settled_has_nothing_to_judge(settled):
     with pytest.raises(BadInput, match="is not settled"):
         wrong_rows(replace(settled[0], settlement=None))
+
+
+def test_the_right_purchases_in_another_order_are_wrong():
+    rng, found = Random("order"), 0
+    for _ in range(ROUNDS):
+        round_ = random_round(rng)
+        true = settle(round_, frozenset())
+        for buyer, row in enumerate(true.rows):
+            if len(row) >= 2:
+                rows = (*true.rows[:buyer], row[::-1], *true.rows[buyer + 1 :])
+                assert wrong_rows(replace(round_, settlement=replace(true, rows=rows))) == (buyer,)
+                found += 1
+    assert found > 20, "too few long rows to mean anything"
