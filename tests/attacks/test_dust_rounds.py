@@ -3,8 +3,8 @@
 Mallory opens rounds of her own in which base units of a token that nobody would pick up are at stake, and challenges
 their right settlements falsely, or settles them wrongly. An auditor that looks after every round answers each; its
 reward is a part of the bond, dust too, and its gas is real. She hopes that auditors run dry, or give up, before a
-round that matters. An auditor should weigh what it protects or earns against its gas; the bond of a round says both.
-(SECURITY.md, Payments: auditing must not depend on the reward)
+round that matters. The bond of a round says what it protects and earns: `market-node auditor run --least-bond` leaves
+smaller ones alone. (SECURITY.md, Payments: auditing must not depend on the reward)
 """
 
 from dataclasses import replace
@@ -47,7 +47,7 @@ def attack() -> Story:
     assert struck == round_.terms.bond // 4
     assert earned < struck < 10**6
     return Story(
-        f"**it works** on an auditor that answers everything: a refutation earns {earned:,} base units and a challenge "
+        f"**it works** on an auditor without `--least-bond`: a refutation earns {earned:,} base units and a challenge "
         f"{struck:,}, with 18 decimals {struck / 10**18:.0e} of a token, whatever their gas costs",
         f"{lie:,} gas for a false challenge, against {answer:,} for its refutation; a round of her own and its bond, "
         f"{round_.terms.bond:,} base units, against {strike:,} for a challenge",
