@@ -78,7 +78,7 @@ contract ConservationTest is ChallengeBase, Dice {
         for (uint256 i = 0; i < n; ++i) {
             Entry storage entry = books.entries[i];
             entry.excluded = excluding && oneIn(4); // also who did not reveal
-            entry.row = anyRow(entry.deposit - terms.fee - terms.revealBond, n, terms.maxSellers);
+            SlowPayouts.post(entry, anyRow(entry.deposit - terms.fee - terms.revealBond, n, terms.maxSellers));
         }
         settle(round, books.encodeExcluded(), books.encodeRows());
     }

@@ -4,11 +4,11 @@ pragma solidity ^0.8.28;
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
 import {ReentrancyGuard} from "@openzeppelin/contracts/utils/ReentrancyGuard.sol";
-import {Escrow} from "../../contracts/Escrow.sol";
 import {IEscrow} from "../../contracts/IEscrow.sol";
 import {CallbackToken, FeeToken, LyingToken, SurchargeToken} from "../../contracts/test/OddTokens.sol";
 import {TestToken} from "../../contracts/test/TestToken.sol";
 import {Checks} from "./Checks.sol";
+import {Deploy} from "./Deploy.sol";
 import {vm} from "./Vm.sol";
 
 /// @notice The escrow alone. The test is its market.
@@ -16,7 +16,7 @@ contract EscrowTest is Checks {
     uint256 private constant KEY = 0xa11ce; // Alice's private key, for permits
 
     TestToken private token;
-    Escrow private escrow;
+    IEscrow private escrow;
     address private alice = vm.addr(KEY);
     address private bob = address(0xb0b);
     address private mallory = address(0xbad);
@@ -24,7 +24,11 @@ contract EscrowTest is Checks {
     function setUp() public {
         vm.warp(1_800_000_000);
         token = new TestToken();
-        escrow = new Escrow(token);
+        escrow = escrowOf(token);
+    }
+
+    function escrowOf(IERC20 token_) private returns (IEscrow) {
+        return IEscrow(Deploy.built("Escrow.sol:Escrow", abi.encode(token_)));
     }
 
     function refuses(address caller, bytes memory question, bytes memory reason) private {
@@ -287,7 +291,7 @@ contract EscrowTest is Checks {
 
     function test_a_token_with_a_fee_is_refused() public {
         token = new FeeToken();
-        escrow = new Escrow(token);
+        escrow = escrowOf(token);
         endow(alice, 1000);
         refuses(
             alice,
@@ -298,7 +302,7 @@ contract EscrowTest is Checks {
 
     function test_a_token_that_takes_more_from_the_escrow_than_asked_is_refused() public {
         token = new SurchargeToken();
-        escrow = new Escrow(token);
+        escrow = escrowOf(token);
         endow(alice, 1010);
         vm.prank(alice);
         escrow.fund(1000);
@@ -315,7 +319,7 @@ contract EscrowTest is Checks {
 
     function test_a_token_that_only_says_it_moved_is_refused() public {
         token = new LyingToken();
-        escrow = new Escrow(token);
+        escrow = escrowOf(token);
         endow(alice, 10);
         refuses(
             alice,
@@ -326,7 +330,7 @@ contract EscrowTest is Checks {
 
     function test_a_token_that_says_no_is_heard() public {
         LyingToken liar = new LyingToken();
-        (token, escrow) = (liar, new Escrow(liar));
+        (token, escrow) = (liar, escrowOf(liar));
         liar.setAnswer(false);
         endow(alice, 10);
         bytes memory reason = abi.encodeWithSelector(SafeERC20.SafeERC20FailedOperation.selector, liar);
@@ -335,7 +339,7 @@ contract EscrowTest is Checks {
 
     function test_a_token_without_permits_can_still_be_approved() public {
         token = TestToken(address(new Unpermitted()));
-        escrow = new Escrow(token);
+        escrow = escrowOf(token);
         endow(alice, 10);
         vm.prank(alice);
         escrow.fundWithPermit(10, 0, 0, 0, 0);
@@ -346,7 +350,7 @@ contract EscrowTest is Checks {
 
     function thief() private returns (Thief) {
         token = new CallbackToken();
-        escrow = new Escrow(token);
+        escrow = escrowOf(token);
         fund(bob, 100); // what there is to steal
         Thief thief_ = new Thief(escrow);
         token.mint(address(thief_), 10);
@@ -403,11 +407,11 @@ contract Unpermitted {
 
 /// @notice Tries something while its tokens move.
 contract Thief {
-    Escrow private immutable escrow;
+    IEscrow private immutable escrow;
     bytes private planned;
     bytes4 public answered;
 
-    constructor(Escrow escrow_) {
+    constructor(IEscrow escrow_) {
         escrow = escrow_;
         escrow.token().approve(address(escrow), type(uint256).max);
     }

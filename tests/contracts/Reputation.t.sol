@@ -2,8 +2,8 @@
 pragma solidity ^0.8.28;
 
 import {IReputation} from "../../contracts/IReputation.sol";
-import {Reputation} from "../../contracts/Reputation.sol";
 import {Checks} from "./Checks.sol";
+import {Deploy} from "./Deploy.sol";
 import {vm} from "./Vm.sol";
 
 /// @notice Reputations alone. The test is their market.
@@ -11,7 +11,7 @@ contract ReputationTest is Checks {
     uint256 private constant ONE = 1 << 16;
     uint256 private constant LEAST = ONE / 32;
 
-    Reputation private reputation = new Reputation();
+    IReputation private reputation = IReputation(Deploy.built("Reputation.sol:Reputation", ""));
     address private aggregator = address(0xa99);
     address private alice = address(0xa11ce);
 

@@ -167,6 +167,12 @@ library SlowPayouts {
 
     // --- on the chain ---
 
+    /// @dev One by one, which every compiler pipeline can do.
+    function post(Entry storage entry, Purchase[] memory row) internal {
+        delete entry.row;
+        for (uint256 k = 0; k < row.length; ++k) entry.row.push(row[k]);
+    }
+
     function encodeRows(Books memory books) internal pure returns (bytes memory rows) {
         for (uint256 i = 0; i < books.entries.length; ++i) rows = bytes.concat(rows, encodeRow(books.entries[i].row));
     }

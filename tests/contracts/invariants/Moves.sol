@@ -157,7 +157,7 @@ abstract contract Moves is Docket {
             Purchase[] memory row = trueRow(c, round, i);
             if (kind == 0 || (kind == 1 && i == wrong)) row = _wrongRow(round, i, row);
             else if (row.length > 0) seen[Sight.Traded] += 1;
-            b.entries[i].row = row;
+            SlowPayouts.post(b.entries[i], row);
         }
         _countUncounted(b);
         bytes memory call = _settleCall(round);
