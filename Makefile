@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 SEED   ?= 0
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo test test-python test-solidity lint slither prove bench campaign abi mutants clean
+.PHONY: demo test test-python test-solidity lint slither prove bench campaign abi fuzz mutants clean
 .DEFAULT_GOAL := test
 
 # The demo needs Python packages alone; Node.js, the compiler and the linters come with the rest.
@@ -80,6 +80,10 @@ bench: node_modules/.installed
 # Thousands of wrong settlements and false challenges; `make test` runs a tenth.
 campaign: node_modules/.installed
 	$(BIN)/python -m benchmarks.campaign
+
+# A long campaign of the crowd in tests/contracts/invariants; `make test` runs a short one.
+fuzz: node_modules/.installed
+	INVARIANT_RUNS=$(or $(INVARIANT_RUNS),10000) INVARIANT_DEPTH=$(or $(INVARIANT_DEPTH),128) $(BIN)/python -m benchmarks.fuzz
 
 # Breaks the code on purpose and checks that the tests notice.
 mutants: node_modules/.installed
