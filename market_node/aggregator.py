@@ -19,6 +19,7 @@ from .errors import (
     ChainError,
     DigestMismatch,
     MalformedUpdate,
+    Misshapen,
     NotForUs,
     NotFound,
     OutOfRange,
@@ -148,7 +149,7 @@ class Aggregator(Node):
                 model = task.read(path)
             except NotForUs as error:
                 raise Rejected("names-another") from error
-            except TooLarge as error:
+            except (TooLarge, Misshapen) as error:
                 raise Rejected("malformed") from error
             except (NotFound, DigestMismatch) as error:
                 raise Rejected("missing") from error

@@ -15,7 +15,7 @@ from hashlib import sha256
 from typing import BinaryIO
 
 from .codec import DAG_PB, RAW, cid_text
-from .errors import BadInput, DigestMismatch, StorageError, TooLarge
+from .errors import BadInput, DigestMismatch, Misshapen, TooLarge
 
 CHUNK = 262_144
 """Bytes of a leaf; the last one may be shorter."""
@@ -113,7 +113,7 @@ def chunks(root: bytes, read: Read, limit: int) -> Iterator[bytes]:
     Raises:
         DigestMismatch: other bytes than were asked for.
         TooLarge: past the limit; raised before any leaf is read.
-        StorageError: not a tree of this profile.
+        Misshapen: not a tree of this profile.
     """
     # Its codec is unknown until it is read; as a raw block, any block can be fetched.
     block = _verified(RAW, root, read)
@@ -174,8 +174,8 @@ def _branch(digest: bytes, node: bytes, size: int, span: int, read: Read) -> Ite
             yield block
 
 
-def _misshapen(digest: bytes) -> StorageError:
-    return StorageError(f"{cid_text(digest, DAG_PB)} is no node of a tree of 256 KiB chunks, raw leaves and 174 links")
+def _misshapen(digest: bytes) -> Misshapen:
+    return Misshapen(f"{cid_text(digest, DAG_PB)} is no node of a tree of 256 KiB chunks, raw leaves and 174 links")
 
 
 def _shape(size: int, span: int) -> list[tuple[int, int]]:
@@ -190,7 +190,7 @@ def _verified(codec: int, digest: bytes, read: Read) -> bytes:
     if sha256(block).digest() != digest:
         raise DigestMismatch(f"the store returned other bytes for {cid_text(digest, codec)}")
     if len(block) > BLOCK_LIMIT:
-        raise StorageError(f"{cid_text(digest, codec)} has {len(block)} bytes; no block has more than {BLOCK_LIMIT}")
+        raise Misshapen(f"{cid_text(digest, codec)} has {len(block)} bytes; no block has more than {BLOCK_LIMIT}")
     return block
 
 
@@ -215,7 +215,7 @@ def decode_node(block: bytes, digest: bytes) -> list[Link]:
     """The links of a node. Takes exactly what `encode_node` writes.
 
     Raises:
-        StorageError: anything else.
+        Misshapen: anything else.
     """
     try:
         links = _decode_links(block)
@@ -223,7 +223,7 @@ def decode_node(block: bytes, digest: bytes) -> list[Link]:
     except (IndexError, ValueError):
         canonical = False
     if not canonical:
-        raise StorageError(f"{cid_text(digest, DAG_PB)} is not a node of a file as this profile writes it")
+        raise Misshapen(f"{cid_text(digest, DAG_PB)} is not a node of a file as this profile writes it")
     return links
 
 

@@ -1,9 +1,9 @@
 """What can go wrong, each a fact with its evidence and, in one line, what to do.
 
 * NodeError
-  x BadInput         + ConfigError  + WrongPassword
+  x BadInput         + ConfigError  + WrongPassword  + StateError
   x WrongPhase
-  x StorageError     + NotFound  + DigestMismatch  + TooLarge
+  x StorageError     + NotFound  + DigestMismatch  + TooLarge  + Misshapen
   x ChainError       + Unreachable  + WrongChain  + Reverted  + NotMined
   x UpdateError      + MalformedUpdate  + OutOfRange
   x SealError        + BrokenSeal  + NotForUs
@@ -30,6 +30,10 @@ class WrongPassword(BadInput):
     """A keystore that does not open."""
 
 
+class StateError(BadInput):
+    """The node's own state, which cannot be read or written, or is another's."""
+
+
 class WrongPhase(NodeError):
     """A step that the round's clock does not allow now."""
 
@@ -52,6 +56,10 @@ class DigestMismatch(StorageError):
 
 class TooLarge(StorageError):
     """A file past the size limit."""
+
+
+class Misshapen(StorageError):
+    """Blocks that are what was asked for, but no file as this protocol writes one. No other store has better ones."""
 
 
 class ChainError(NodeError):

@@ -41,7 +41,7 @@ class Store(Protocol):
             NotFound: a block is missing, named by its CID.
             DigestMismatch: the store returned other bytes.
             TooLarge: past the limit.
-            StorageError: not a file, or not in this profile.
+            Misshapen: not a file, or not in this profile.
         """
 
     def has(self, digest: Digest) -> bool:

@@ -11,8 +11,6 @@ import tempfile
 from hashlib import sha256
 from pathlib import Path
 
-import pytest
-
 from market_node.blocks import CHUNK, RAW, Link, encode_node
 from market_node.chain import Phase
 from market_node.errors import StorageError
@@ -80,7 +78,6 @@ def attack() -> Story:
     return Story(f"excluded as {', '.join(sorted(set(found)))}, {len(found)} of {len(found)} times", "the reveal bond")
 
 
-@pytest.mark.xfail(strict=True, reason="the aggregator's node takes such a file for a fault of its own store")
 def test_a_file_of_no_shape_excludes_its_owner_and_stops_nobody():
     assert reasons() == ["malformed"] * len(BLOCKS)
 
