@@ -1,0 +1,484 @@
+"""What a node does without being asked: the standing subscription of a participant, the schedule of an aggregator.
+
+Pure. `read_policy` makes values of what a file says, `decide` and `schedule` say what follows from them, each no with
+one plain reason. Amounts are base units, times seconds.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from typing import Any, TypeVar
+
+from .cli.amounts import Money, parse_duration, parse_fraction
+from .cli.files import parse_digest
+from .contracts import checksum
+from .errors import BadInput, ConfigError
+from .records import NOT_SELLING, ONE, Bid, Round, Terms
+from .terms import BOND_FACTOR, MOST_PURCHASES, check_bid, deposit_needed, deposit_range, exposure, last_second
+
+T = TypeVar("T")
+
+
+def _kind(name: str, default: Any = MISSING) -> Any:
+    """A field of a table: how its value is written, and what holds where it is left out."""
+    if default is MISSING:
+        return field(metadata={"kind": name})
+    if isinstance(default, tuple | dict):
+        return field(metadata={"kind": name}, default_factory=lambda: default)
+    return field(metadata={"kind": name}, default=default)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Participation:
+    """The table [participant]: which rounds the node joins, and with what bid."""
+
+    training: str = _kind("text")
+    """The import path of the owner's training, `package.module:name`."""
+    tasks: tuple[bytes, ...] = _kind("tasks")
+    """The tasks that are followed: digests or CIDs."""
+    samples: int = _kind("count")
+    """On how many samples the model is trained."""
+    value: int = _kind("tokens", 0)
+    """What a perfect model would be worth; 0 buys nothing."""
+    cost: int = _kind("tokens", NOT_SELLING)
+    """What one copy of the own model must bring; left out, it is not sold."""
+    min_reputation: int = _kind("share", 0)
+    """From whom the node buys."""
+    isolate: bool = _kind("switch", True)
+    """Whether training runs in a process of its own: a crash or a leak there does not touch the node."""
+
+    budget_per_round: int | None = _kind("tokens", None)
+    """What a round may cost at most: its fee and what is bought."""
+    budget: int | None = _kind("tokens", None)
+    """What all rounds together may cost, less what they earn."""
+    stop_after_rounds: int | None = _kind("count", None)
+    """After so many rounds the node joins no more."""
+    stop_at_loss: float | None = _kind("number", None)
+    """Once the own model's loss on the hold-out samples is this low, the node joins no more."""
+
+    aggregators: tuple[str, ...] = _kind("accounts", ())
+    """Whose rounds are joined; empty, everybody's."""
+    refused_aggregators: tuple[str, ...] = _kind("accounts", ())
+    most_rejections: int | None = _kind("whole", None)
+    """How many deliveries of an aggregator may have been rejected by their buyers."""
+
+    train_time: int = _kind("time", 60)
+    """What fetching the task and training take: a round whose commits close earlier is not joined."""
+    shortest_phase: int = _kind("time", 0)
+    """Each later phase must be this long, or a restart could miss it."""
+    longest_lock: int = _kind("time", 60 * 86_400)
+    """For how long money may be locked."""
+    highest_fee: int | None = _kind("tokens", None)
+    highest_deposit: int | None = _kind("tokens", None)
+    """The most that is locked in a round; less is locked where it suffices or the terms allow no more."""
+    least_bond_share: int = _kind("share", 0)
+    """The aggregator's bond must be at least this share of the deposits that it could move."""
+
+    withdraw_above: int | None = _kind("tokens", None)
+    """Above this much available balance, what is more than `keep` is withdrawn to the account."""
+    keep: int = _kind("tokens", 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """The table [aggregator]: which rounds the node opens, and when."""
+
+    task: bytes = _kind("task")
+    every: int = _kind("time", 0)
+    """From one opening to the next, at least; 0, as soon as `at_once` allows."""
+    at_once: int = _kind("count", 1)
+    """How many of the node's rounds may run at the same time."""
+    rounds: int | None = _kind("count", None)
+    """After so many rounds the node opens no more."""
+    device: str = _kind("text", "cpu")
+    """Where models are combined, "cpu" or "cuda"; the bytes are the same."""
+
+    fee: int = _kind("tokens", 0)
+    reveal_bond: int = _kind("tokens")
+    bond: int | None = _kind("tokens", None)
+    """What the node locks; left out, 16 reveal bonds, the least."""
+    max_samples: int = _kind("count", 10_000)
+    floor: int = _kind("share", ONE // 10)
+    max_sellers: int = _kind("count", 2)
+    max_participants: int = _kind("count", 128)
+    commit: int = _kind("time", 3_600)
+    draw: int = _kind("time", 3_600)
+    reveal: int = _kind("time", 3_600)
+    settle: int = _kind("time", 3_600)
+    challenge: int = _kind("time", 86_400)
+    refute: int = _kind("time", 86_400)
+
+    withdraw_above: int | None = _kind("tokens", None)
+    keep: int = _kind("tokens", 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Auditing:
+    """The table [auditor]; an empty one is enough."""
+
+    least_bond: int = _kind("tokens", 0)
+    """Rounds of smaller bonds are left alone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """The table [run]: how the node runs, whatever its roles."""
+
+    interval: float = _kind("number", 5.0)
+    """Seconds between two looks at the chain."""
+    listen: str | None = _kind("text", None)
+    """host:port of /healthz and /metrics; left out, there are none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """All that a node was told. A role whose table is left out is not taken."""
+
+    participant: Participation | None = None
+    aggregator: Opening | None = None
+    auditor: Auditing | None = None
+    run: Running = field(default_factory=Running)
+
+
+TABLES: Mapping[str, type] = {
+    "participant": Participation,
+    "aggregator": Opening,
+    "auditor": Auditing,
+    "run": Running,
+}
+
+
+def read_policy(tables: Mapping[str, Any], money: Money) -> Policy:
+    """A policy from the tables of a TOML file. Amounts are tokens, in quotes: "12.5".
+
+    Raises:
+        ConfigError: a key is unknown or missing, or a value does not fit. Names table and key.
+    """
+    read = {name: _table(name, tables[name], money) for name in TABLES if name in tables}
+    policy = Policy(**read)
+    if not (policy.participant or policy.aggregator or policy.auditor):
+        raise ConfigError("no role is taken: write a table [participant], [aggregator] or [auditor]")
+    if (run := policy.run).interval <= 0:
+        raise ConfigError("[run] 'interval' is not above 0 seconds")
+    if run.listen is not None:
+        listening(run.listen)
+    if policy.participant:
+        _check_participant(policy.participant)
+    if policy.aggregator:
+        _check_aggregator(policy.aggregator)
+    return policy
+
+
+def listening(text: str) -> tuple[str, int]:
+    """Host and port in "host:port"."""
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 65_535:
+        raise ConfigError(f"[run] 'listen' is host:port, such as 127.0.0.1:9464, not {text!r}")
+    return host.strip("[]"), int(port)
+
+
+def _table(name: str, values: Any, money: Money) -> Any:
+    if not isinstance(values, dict):
+        raise ConfigError(f"[{name}] is a table, not {values!r}"[:200])
+    known = {each.name: each for each in fields(TABLES[name])}
+    if unknown := sorted(values.keys() - known.keys()):
+        raise ConfigError(f"[{name}] has an unknown key {unknown[0]!r}; known are {', '.join(known)}")
+    for key, each in known.items():
+        if each.default is MISSING and each.default_factory is MISSING and key not in values:
+            raise ConfigError(f"[{name}] lacks {key!r}")
+    read = {key: _value(f"[{name}] {key!r}", known[key].metadata["kind"], each, money) for key, each in values.items()}
+    return TABLES[name](**read)
+
+
+def _value(where: str, kind: str, value: Any, money: Money) -> Any:
+    try:
+        return _READ[kind](value, where, money)
+    except ConfigError:
+        raise
+    except BadInput as error:
+        raise ConfigError(str(error)) from None
+
+
+def _typed(spoken: str, *types: type) -> Callable[[Any, str, Money], Any]:
+    def read(value: Any, where: str, money: Money) -> Any:
+        if type(value) not in types:
+            raise ConfigError(f"{where} must be {spoken}, not {value!r}"[:300])
+        return value
+
+    return read
+
+
+_text = _typed("text", str)
+_whole = _typed("a whole number", int)
+
+
+def _at_least(least: int) -> Callable[[Any, str, Money], int]:
+    def read(value: Any, where: str, money: Money) -> int:
+        if (number := int(_whole(value, where, money))) < least:
+            raise ConfigError(f"{where} is below {least}")
+        return number
+
+    return read
+
+
+def _tokens(value: Any, where: str, money: Money) -> int:
+    # A TOML number with a point is a binary fraction, and money is not: 0.1 would not be a tenth.
+    return money.units(str(_typed('tokens in quotes, such as "12.5"', str, int)(value, where, money)), where)
+
+
+def _time(value: Any, where: str, money: Money) -> int:
+    return parse_duration(str(_typed('a time, such as "10m"', str, int)(value, where, money)), where)
+
+
+def _share(value: Any, where: str, money: Money) -> int:
+    return parse_fraction(str(_typed("a share from 0 to 1", str, int, float)(value, where, money)), where)
+
+
+def _number(value: Any, where: str, money: Money) -> float:
+    return float(_typed("a number", int, float)(value, where, money))
+
+
+def _each(read: Callable[[Any, str, Money], T]) -> Callable[[Any, str, Money], tuple[T, ...]]:
+    def several(value: Any, where: str, money: Money) -> tuple[T, ...]:
+        return tuple(read(each, where, money) for each in _typed("a list", list)(value, where, money))
+
+    return several
+
+
+def _account(value: Any, where: str, money: Money) -> str:
+    text = _text(value, where, money)
+    try:
+        return checksum(text)
+    except ValueError:
+        raise ConfigError(f"{where}: {text!r} is not an address"[:200]) from None
+
+
+def _task(value: Any, where: str, money: Money) -> bytes:
+    return parse_digest(_text(value, where, money), where)
+
+
+_READ: Mapping[str, Callable[[Any, str, Money], Any]] = {
+    "text": _text,
+    "switch": _typed("true or false", bool),
+    "whole": _at_least(0),
+    "count": _at_least(1),
+    "number": _number,
+    "tokens": _tokens,
+    "time": _time,
+    "share": _share,
+    "task": _task,
+    "tasks": _each(_task),
+    "accounts": _each(_account),
+}
+"""How a value of each kind is written: kind → its reader."""
+
+
+def _check_participant(policy: Participation) -> None:
+    if policy.value == 0 and policy.cost == NOT_SELLING:
+        raise ConfigError("[participant] neither buys nor sells: give 'value', 'cost' or both")
+    try:
+        check_bid(_bid(policy))
+    except BadInput as error:
+        raise ConfigError(f"[participant] {error}") from None
+    if policy.withdraw_above is not None and policy.keep > policy.withdraw_above:
+        raise ConfigError("[participant] 'keep' is above 'withdraw_above'")
+
+
+def _check_aggregator(policy: Opening) -> None:
+    if policy.reveal_bond == 0:
+        raise ConfigError("[aggregator] 'reveal_bond' must be above 0, or nobody has to reveal")
+    if policy.bond is not None and policy.bond < BOND_FACTOR * policy.reveal_bond:
+        raise ConfigError(f"[aggregator] 'bond' must be at least {BOND_FACTOR} reveal bonds")
+    if policy.max_participants * policy.max_sellers > MOST_PURCHASES:
+        raise ConfigError(f"[aggregator] 'max_participants' × 'max_sellers' must be {MOST_PURCHASES} at most")
+    if policy.floor >= ONE:
+        raise ConfigError("[aggregator] 'floor' must be below 1, or no two models are alike")
+    if policy.device not in ("cpu", "cuda"):
+        raise ConfigError('[aggregator] \'device\' is "cpu" or "cuda"')
+    if policy.withdraw_above is not None and policy.keep > policy.withdraw_above:
+        raise ConfigError("[aggregator] 'keep' is above 'withdraw_above'")
+
+
+# --- a participant's decision ---
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where an account stands when it decides. Base units."""
+
+    available: int
+    spent: int = 0
+    """What the ended rounds cost, less what they earned; below 0 where they earned more."""
+    at_risk: int = 0
+    """What the open rounds may still cost at most."""
+    joined: int = 0
+    """Rounds that the account has committed to."""
+    rejections: Mapping[str, int] = field(default_factory=dict)
+    """Aggregator → how many of its deliveries were rejected."""
+    loss: float | None = None
+    """Of the own model on the hold-out samples; None where it was not measured yet."""
+    trained: bool = False
+    """Whether the model for this round is there already."""
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """Commit to the round with this bid and deposit."""
+
+    bid: Bid
+    deposit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """Stay away. `reason` is for a person."""
+
+    reason: str
+
+
+def decide(
+    policy: Participation,
+    round_: Round,
+    standing: Standing,
+    now: int,
+    amount: Callable[[int], str] = "{} base units".format,
+) -> Join | Refuse:
+    """Whether to join a round that takes commits, and with what. Pure.
+
+    Args:
+        amount: writes base units for a person.
+    """
+    reason = (
+        _stopped(policy, standing)
+        or _stranger(policy, round_, standing)
+        or _too_hasty(policy, round_.terms, standing, now)
+        or _too_dear(policy, round_.terms, standing, amount)
+    )
+    if reason:
+        return Refuse(reason)
+    bid = _bid(policy)
+    deposit = _deposit(policy, round_.terms, bid, standing.available, amount)
+    if isinstance(deposit, Refuse):
+        return deposit
+    stake = deposit + sum(each.deposit for each in round_.participants)
+    # A wrong settlement that nobody challenges moves the deposits; what it costs its aggregator is the bond.
+    if round_.terms.bond * ONE < policy.least_bond_share * stake:
+        return Refuse(f"its bond of {amount(round_.terms.bond)} is small beside deposits of {amount(stake)}")
+    return Join(bid, deposit)
+
+
+def _bid(policy: Participation) -> Bid:
+    return Bid(policy.value, policy.cost, policy.samples, policy.min_reputation)
+
+
+def _stopped(policy: Participation, standing: Standing) -> str | None:
+    if policy.stop_after_rounds is not None and standing.joined >= policy.stop_after_rounds:
+        return f"{standing.joined} rounds were joined, and the policy stops after {policy.stop_after_rounds}"
+    if policy.stop_at_loss is not None and standing.loss is not None and standing.loss <= policy.stop_at_loss:
+        return f"the model's loss is {standing.loss:.4g}, and the policy stops at {policy.stop_at_loss:.4g}"
+    return None
+
+
+def _stranger(policy: Participation, round_: Round, standing: Standing) -> str | None:
+    if round_.terms.task not in policy.tasks:
+        return "its task is not subscribed to"
+    if policy.aggregators and round_.aggregator not in policy.aggregators:
+        return f"its aggregator {round_.aggregator} is not on the list"
+    if round_.aggregator in policy.refused_aggregators:
+        return f"its aggregator {round_.aggregator} is refused"
+    rejected = standing.rejections.get(round_.aggregator, 0)
+    if policy.most_rejections is not None and rejected > policy.most_rejections:
+        return f"its aggregator has {rejected} rejected deliveries, and {policy.most_rejections} are tolerated"
+    if len(round_.participants) >= round_.terms.max_participants:
+        return "it is full"
+    return None
+
+
+def _too_hasty(policy: Participation, terms: Terms, standing: Standing, now: int) -> str | None:
+    left = terms.commit_deadline - now
+    if not standing.trained and left < policy.train_time:
+        return f"its commits close in {left} s, and fetching and training take {policy.train_time} s"
+    shortest = min(terms.draw_time, terms.reveal_time, terms.challenge_time)
+    if shortest < policy.shortest_phase:
+        return f"one of its phases takes {shortest} s, less than {policy.shortest_phase} s"
+    if (locked := last_second(terms) - now) > policy.longest_lock:
+        return f"it may lock money for {locked} s, longer than {policy.longest_lock} s"
+    return None
+
+
+def _too_dear(policy: Participation, terms: Terms, standing: Standing, amount: Callable[[int], str]) -> str | None:
+    if policy.highest_fee is not None and terms.fee > policy.highest_fee:
+        return f"its fee of {amount(terms.fee)} is above {amount(policy.highest_fee)}"
+    cost = exposure(terms, _bid(policy), 0).honest
+    if policy.budget_per_round is not None and cost > policy.budget_per_round:
+        return f"it may cost {amount(cost)}, and the budget of a round is {amount(policy.budget_per_round)}"
+    committed = standing.spent + standing.at_risk
+    if policy.budget is not None and committed + cost > policy.budget:
+        return (
+            f"it may cost {amount(cost)}, {amount(committed)} are spent or at risk, "
+            f"and the budget is {amount(policy.budget)}"
+        )
+    return None
+
+
+def _deposit(
+    policy: Participation, terms: Terms, bid: Bid, available: int, amount: Callable[[int], str]
+) -> int | Refuse:
+    """The most that the terms and the policy allow and the balance covers, which says least about the value."""
+    least, most = deposit_needed(terms, bid), deposit_range(terms)[1]
+    if least > most:
+        return Refuse(f"the value needs a deposit of {amount(least)}, and it allows {amount(most)}")
+    if policy.highest_deposit is not None and least > policy.highest_deposit:
+        return Refuse(f"it needs a deposit of {amount(least)}, above {amount(policy.highest_deposit)}")
+    if least > available:
+        return Refuse(f"it needs a deposit of {amount(least)}, and {amount(available)} are available: fund the account")
+    return min(most, available, most if policy.highest_deposit is None else policy.highest_deposit)
+
+
+# --- an aggregator's schedule ---
+
+
+@dataclass(frozen=True, slots=True)
+class Book:
+    """An aggregator's own rounds, when it thinks of the next one."""
+
+    opened: int
+    """Rounds of it so far."""
+    running: int
+    """Rounds that have not ended."""
+    last_deadline: int | None
+    """When the commits of the newest one close, seconds since the epoch."""
+    available: int
+    """Base units."""
+
+
+def schedule(
+    policy: Opening, book: Book, now: int, amount: Callable[[int], str] = "{} base units".format
+) -> Terms | Refuse:
+    """The terms of a round that is to be opened now, or why none is. Pure."""
+    if policy.rounds is not None and book.opened >= policy.rounds:
+        return Refuse(f"{book.opened} rounds were opened, and the policy stops after {policy.rounds}")
+    if book.running >= policy.at_once:
+        return Refuse(f"{book.running} rounds are running")
+    if book.last_deadline is not None and now < book.last_deadline - policy.commit + policy.every:
+        return Refuse("the last one was opened not long ago")
+    terms = Terms(
+        task=policy.task,
+        fee=policy.fee,
+        reveal_bond=policy.reveal_bond,
+        bond=BOND_FACTOR * policy.reveal_bond if policy.bond is None else policy.bond,
+        max_samples=policy.max_samples,
+        similarity_floor=policy.floor,
+        max_sellers=policy.max_sellers,
+        max_participants=policy.max_participants,
+        commit_deadline=now + policy.commit,
+        draw_time=policy.draw,
+        reveal_time=policy.reveal,
+        settle_time=policy.settle,
+        challenge_time=policy.challenge,
+        refute_time=policy.refute,
+    )
+    if book.available < terms.bond:
+        return Refuse(
+            f"the bond is {amount(terms.bond)} and {amount(book.available)} are available: fund the account first"
+        )
+    return terms
