@@ -254,7 +254,9 @@ def fine_tune(training: Training, weights: Weights, seed: int) -> Weights:
     return weights_of(_tuned(training, weights, seed))
 
 
-def adopt(training: Training, own: Weights, delivered: Weights, sellers: int, seed: int) -> Adoption:
+def adopt(
+    training: Training, own: Weights, delivered: Weights, sellers: int, seed: int, trust: int = TRUST
+) -> Adoption:
     """Mixes a delivery in, fine-tunes, rates and guards.
 
     Args:
@@ -262,11 +264,12 @@ def adopt(training: Training, own: Weights, delivered: Weights, sellers: int, se
         delivered: its personal model.
         sellers: how many it bought from.
         seed: the one that `fine_tune` would get without a delivery, so that both arms see the same batches.
+        trust: n₀.
     """
     shares = training.load_data()
     samples = len(shares.training)
     kept = _tuned(training, own, seed)
-    mixed = _tuned(training, mix(own, delivered, sellers, samples), seed)
+    mixed = _tuned(training, mix(own, delivered, sellers, samples, trust), seed)
     before, after = (training.evaluate(model, shares.holdout) for model in (kept, mixed))
     keep = keeps_own(before, after, samples)
     return Adoption(weights_of(kept if keep else mixed), rating(before, after), keep)

@@ -46,6 +46,9 @@ class Participation:
     isolate: bool = _kind("switch", True)
     """Whether training runs in a process of its own: a crash or a leak there does not touch the node."""
 
+    longest_training: int = _kind("time", 86_400)
+    """After so long a training that has not ended is stopped."""
+
     budget_per_round: int | None = _kind("tokens", None)
     """What a round may cost at most: its fee and what is bought."""
     budget: int | None = _kind("tokens", None)

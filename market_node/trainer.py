@@ -1,0 +1,301 @@
+"""Runs an owner's training for a node: one lesson at a time, in a process of its own.
+
+An owner's code is found by its import path and is a `learning.Training`: `build_model`, `load_data`, `train`,
+`evaluate`. Whatever it does (prints, crashes, leaks, hangs, takes a GPU), the node goes on: a lesson gives one file of
+weights and a few figures, or one line that says why not. A node that is killed takes its lesson with it.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from .errors import BadInput, NodeError
+from .files import replacing
+
+LOG_TAIL = 200
+"""Characters of what a training said last, where it ended without a word."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """What is to be learned. Plain values, because they cross to another process."""
+
+    training: str
+    """The owner's training, `package.module:name`."""
+    folder: str
+    """Where its module is looked for first."""
+    start: str
+    """The weights to begin with, a safetensors file."""
+    out: str
+    """Where the weights go; the figures go beside them, as JSON, when all is done."""
+    seed: int
+    delivered: str | None = None
+    """The personal model to mix in and judge; None trains on alone."""
+    sellers: int = 0
+    """From how many the personal model was bought."""
+    trust: int = 200
+    """n₀ of the mixture."""
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """The figures of a lesson."""
+
+    samples: int
+    """What it was trained on."""
+    loss: float | None
+    """Mean loss of the new weights on the hold-out samples; None where there are none."""
+    loss_before: float | None
+    """The same of the weights at the start."""
+    seconds: float
+    rating: int | None = None
+    """Of the delivery, hundredths; None where there was none, or the hold-out is too small to tell."""
+    kept_own: bool = False
+    """Whether the delivery was dropped, because it did harm."""
+
+
+def learn(lesson: Lesson) -> Learned:
+    """Takes a lesson in this process and writes what came of it.
+
+    Raises:
+        ConfigError: no training is found.
+        BadInput: it does not fit the task, or failed. One line, which names the method.
+    """
+    from safetensors.torch import load_file
+
+    from .learning import adopt, find_training, fine_tune
+    from .weights import write_weights
+
+    began = time.monotonic()
+    with _importing(lesson.folder), _blaming(lesson.training, "its import"):
+        training = find_training(lesson.training)
+    start = load_file(lesson.start)
+    _check_model(lesson.training, training, start)
+    with _blaming(lesson.training, "load_data"):
+        shares = training.load_data()
+        samples, held_out = len(shares.training), len(shares.holdout)
+    if not samples:
+        raise BadInput(f"the training {lesson.training!r} has nothing to train on: load_data gives no samples")
+
+    with _blaming(lesson.training, "train or evaluate"):
+        loss_before = _loss(training, start, shares.holdout) if held_out else None
+        rating, kept_own = None, False
+        if lesson.delivered is None:
+            weights = fine_tune(training, start, lesson.seed)
+        else:
+            adoption = adopt(training, start, load_file(lesson.delivered), lesson.sellers, lesson.seed, lesson.trust)
+            weights, rating, kept_own = adoption.weights, adoption.rating, adoption.kept_own
+        loss = _loss(training, weights, shares.holdout) if held_out else None
+    if odd := [name for name, tensor in weights.items() if not tensor.isfinite().all()]:
+        raise BadInput(f"the training {lesson.training!r} has diverged: tensor {odd[0]!r} is not finite")
+    write_weights(lesson.out, {name: tensor.contiguous() for name, tensor in weights.items()})
+    learned = Learned(samples, loss, loss_before, round(time.monotonic() - began, 3), rating, kept_own)
+    with replacing(figures_of(Path(lesson.out)), 0o600) as file:
+        file.write(json.dumps(asdict(learned)).encode() + b"\n")
+    return learned
+
+
+def figures_of(weights: Path) -> Path:
+    """Where the figures of a lesson's weights are. Once they are there, the lesson is done."""
+    return weights.with_suffix(".json")
+
+
+def read_learned(weights: Path) -> Learned | None:
+    """The figures of a lesson that is done; None where it is not, or a file of it is gone or damaged."""
+    try:
+        figures = Learned(**json.loads(figures_of(weights).read_bytes()))
+    except (OSError, ValueError, TypeError):
+        return None
+    return figures if weights.exists() else None
+
+
+def _check_model(path: str, training: Any, start: dict[str, Any]) -> None:
+    with _blaming(path, "build_model"):
+        built = {name: tuple(tensor.shape) for name, tensor in training.build_model().state_dict().items()}
+    wanted = {name: tuple(tensor.shape) for name, tensor in start.items()}
+    if built != wanted:
+        name = sorted(name for name in built.keys() | wanted.keys() if built.get(name) != wanted.get(name))[0]
+        raise BadInput(
+            f"the training {path!r} builds another model than the task's: tensor {name!r} is "
+            f"{list(built[name]) if name in built else 'missing'}, the task has "
+            f"{list(wanted[name]) if name in wanted else 'none of that name'}"
+        )
+
+
+def _loss(training: Any, weights: dict[str, Any], examples: Any) -> float:
+    model = training.build_model()
+    model.load_state_dict(weights)
+    losses = training.evaluate(model, examples)
+    if tuple(losses.shape) != (len(examples),):
+        raise BadInput(f"evaluate gives {list(losses.shape)} values for {len(examples)} samples; it must give one each")
+    return float(losses.detach().double().mean())
+
+
+@contextmanager
+def _importing(folder: str) -> Iterator[None]:
+    """Looks for modules in `folder` first: an owner's file lies beside its configuration."""
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    yield
+
+
+@contextmanager
+def _blaming(path: str, what: str) -> Iterator[None]:
+    """Whatever an owner's code raises becomes one line."""
+    try:
+        yield
+    except NodeError:
+        raise
+    except Exception as error:
+        said = " ".join(str(error).split())[:200]
+        raise BadInput(f"the training {path!r} failed in {what}: {type(error).__name__}: {said}") from error
+
+
+# --- beside the node ---
+
+
+class Class(Protocol):
+    """A lesson that is being taken."""
+
+    def outcome(self) -> Learned | str | None:
+        """What came of it: the figures, or why there are none; None while it goes on."""
+
+    def stop(self) -> None:
+        """Ends it, if it has not ended."""
+
+
+class Apart:
+    """A lesson in a process of its own, which ends when the node does."""
+
+    def __init__(self, lesson: Lesson) -> None:
+        self.log = Path(lesson.out).with_suffix(".log")
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with open(self.log, "wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "market_node.trainer"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                start_new_session=True,  # Ctrl-C is the node's to answer
+            )
+        assert self.process.stdin is not None
+        with suppress(BrokenPipeError):  # where it is dead already, `outcome` says so
+            self.process.stdin.write(json.dumps(asdict(lesson)).encode() + b"\n")
+            self.process.stdin.flush()  # and stays open: its end tells the process that the node is gone
+
+    def outcome(self) -> Learned | str | None:
+        """See `Class`."""
+        if (code := self.process.poll()) is None:
+            return None
+        assert self.process.stdin is not None and self.process.stdout is not None
+        try:
+            answer = json.loads(self.process.stdout.read())
+            return Learned(**answer) if isinstance(answer, dict) else str(answer)
+        except (ValueError, TypeError):
+            how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+            said = " ".join(self.log.read_bytes()[-LOG_TAIL:].decode(errors="replace").split())
+            return f"the training {how} and said last: {said or 'nothing'}"
+        finally:
+            self.process.stdout.close()
+            with suppress(BrokenPipeError):
+                self.process.stdin.close()
+
+    def stop(self) -> None:
+        """See `Class`."""
+        self.process.kill()
+        self.process.wait()
+
+
+class Within:
+    """A lesson in a thread of the node. It cannot be stopped, only forgotten."""
+
+    def __init__(self, lesson: Lesson) -> None:
+        self._outcome: Learned | str | None = None
+        threading.Thread(target=self._take, args=(lesson,), daemon=True).start()
+
+    def _take(self, lesson: Lesson) -> None:
+        try:
+            self._outcome = learn(lesson)
+        except Exception as error:
+            self._outcome = str(error) if isinstance(error, NodeError) else f"{type(error).__name__}: {error}"
+
+    def outcome(self) -> Learned | str | None:
+        """See `Class`."""
+        return self._outcome
+
+    def stop(self) -> None:
+        """See `Class`."""
+
+
+class Trainer:
+    """Takes one lesson at a time, beside what the node does.
+
+    Args:
+        isolate: whether lessons run in processes of their own.
+        longest: seconds after which one is stopped.
+    """
+
+    def __init__(
+        self, isolate: bool = True, longest: float = 86_400, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.running: tuple[str, int] | None = None
+        """(Step, round) of the lesson that is being taken."""
+        self._start: Callable[[Lesson], Class] = Apart if isolate else Within
+        self._longest, self._clock = longest, clock
+        self._class: Class | None = None
+        self._end = 0.0
+
+    def begin(self, key: tuple[str, int], lesson: Lesson) -> None:
+        """Starts a lesson. There must be none."""
+        assert self.running is None
+        self._class, self.running, self._end = self._start(lesson), key, self._clock() + self._longest
+
+    def outcome(self) -> tuple[tuple[str, int], Learned | str] | None:
+        """The key of the lesson and what came of it, once, when it has ended."""
+        if self.running is None or self._class is None:
+            return None
+        key, outcome = self.running, self._class.outcome()
+        if outcome is None and self._clock() > self._end:
+            self._class.stop()
+            outcome = f"the training was stopped after {self._longest:g} s"
+        if outcome is None:
+            return None
+        self._class, self.running = None, None
+        return key, outcome
+
+    def close(self) -> None:
+        """Stops the lesson, if there is one: the next start takes it again."""
+        if self._class is not None:
+            self._class.stop()
+        self._class, self.running = None, None
+
+
+def main() -> None:
+    """Takes the lesson on standard input; answers with its figures, or one line, on standard output."""
+    with os.fdopen(os.dup(1), "w") as answer:
+        os.dup2(2, 1)  # what the owner's code prints goes to the log
+        lesson = Lesson(**json.loads(sys.stdin.readline()))
+        threading.Thread(target=_end_with_the_node, daemon=True).start()
+        try:
+            said: Any = asdict(learn(lesson))
+        except NodeError as error:
+            said = str(error)
+        answer.write(json.dumps(said))
+    os._exit(0)  # threads that the owner's code has left must not hold it up
+
+
+def _end_with_the_node() -> None:
+    sys.stdin.read()
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,263 @@
+"""An owner's training gives weights and figures, or one line that says why not; the node goes on either way."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from market_node.errors import BadInput, ConfigError
+from market_node.trainer import Apart, Learned, Lesson, Trainer, Within, figures_of, learn, read_learned
+from market_node.weights import write_weights
+
+EXAMPLE = Path(__file__).parent.parent.parent / "examples" / "trainer.py"
+
+ALICES = """
+    import os, sys, time, torch
+    from types import SimpleNamespace
+    from market_node.data import Examples
+
+    class Training:
+        held_out = 40
+
+        def build_model(self):
+            return torch.nn.Linear(3, 1)
+
+        def load_data(self):
+            inputs = torch.randn(100 + self.held_out, 3, generator=torch.Generator().manual_seed(1))
+            all = Examples(inputs, inputs @ torch.tensor([1.0, -2.0, 0.5]))
+            return SimpleNamespace(training=all[:100], holdout=all[100:])
+
+        def train(self, model, examples, seed):
+            optimiser = torch.optim.SGD(model.parameters(), 0.1)
+            for _ in range(20):
+                optimiser.zero_grad()
+                self.evaluate(model, examples).mean().backward()
+                optimiser.step()
+
+        def evaluate(self, model, examples):
+            return (model(examples.inputs)[:, 0] - examples.labels).square()
+
+"""
+
+
+@pytest.fixture
+def school(tmp_path, request):
+    """Writes a module of its own for each test, with changes to Alice's training, and makes lessons of it."""
+    name = f"training_{abs(hash(request.node.name))}"
+    start, delivered = tmp_path / "start.safetensors", tmp_path / "delivered.safetensors"
+    write_weights(start, {"weight": torch.zeros(1, 3), "bias": torch.zeros(1)})
+    write_weights(delivered, {"weight": torch.tensor([[1.0, -2.0, 0.5]]), "bias": torch.zeros(1)})
+
+    def lesson(more: str = "", **changes: object) -> Lesson:
+        text = textwrap.dedent(ALICES) + textwrap.indent(textwrap.dedent(more), "    ")
+        (tmp_path / f"{name}.py").write_text(text)
+        out = str(tmp_path / "out.safetensors")
+        plain = {"training": f"{name}:Training", "folder": str(tmp_path), "start": str(start), "out": out, "seed": 1}
+        return Lesson(**{**plain, **changes})
+
+    lesson.delivered = str(delivered)
+    yield lesson
+    sys.modules.pop(name, None)
+    if str(tmp_path) in sys.path:
+        sys.path.remove(str(tmp_path))
+
+
+def test_training_on_lowers_the_loss_and_leaves_weights_and_figures(school):
+    lesson = school()
+    learned = learn(lesson)
+    assert (learned.samples, learned.rating) == (100, None)
+    assert learned.loss < learned.loss_before
+    assert load_file(lesson.out)["weight"].abs().sum() > 0
+    assert read_learned(Path(lesson.out)) == learned
+
+
+def test_a_delivery_that_is_better_is_mixed_in_and_rated(school):
+    learned = learn(school(delivered=school.delivered, sellers=3))
+    assert learned.rating == 100
+    assert not learned.kept_own
+
+
+def test_without_hold_out_samples_there_is_no_loss_and_no_rating(school):
+    learned = learn(school("held_out = 0", delivered=school.delivered, sellers=1))
+    assert (learned.loss, learned.loss_before, learned.rating) == (None, None, None)
+
+
+def test_the_figures_are_there_only_when_the_weights_are(school):
+    lesson = school()
+    assert read_learned(Path(lesson.out)) is None
+    learn(lesson)
+    Path(lesson.out).unlink()
+    assert read_learned(Path(lesson.out)) is None
+
+
+def test_figures_cut_short_are_none(school):
+    lesson = school()
+    learn(lesson)
+    figures_of(Path(lesson.out)).write_text("{")
+    assert read_learned(Path(lesson.out)) is None
+
+
+@pytest.mark.parametrize(
+    ("more", "complaint"),
+    [
+        (
+            "def load_data(self): raise RuntimeError('no\\nsuch disk')",
+            "failed in load_data: RuntimeError: no such disk",
+        ),
+        ("def build_model(self): raise ValueError('layers')", "failed in build_model: ValueError: layers"),
+        ("def train(self, model, examples, seed): 1 / 0", "failed in train or evaluate: ZeroDivisionError"),
+        ("def build_model(self): return torch.nn.Linear(4, 1)", r"tensor 'weight' is \[1, 4\], the task has \[1, 3\]"),
+        ("def evaluate(self, model, examples): return torch.zeros(2)", r"gives \[2\] values for 40 samples"),
+        ("def load_data(self): return SimpleNamespace(training=[], holdout=[])", "has nothing to train on"),
+        ("def train(self, model, examples, seed): model.weight.data.fill_(float('nan'))", "'weight' is not finite"),
+    ],
+)
+def test_what_goes_wrong_in_an_owners_code_is_one_line_that_names_the_method(school, more, complaint):
+    lesson = school(more)
+    with pytest.raises(BadInput, match=complaint) as refusal:
+        learn(lesson)
+    assert "\n" not in str(refusal.value)
+    assert not Path(lesson.out).exists()
+
+
+def test_an_import_path_that_leads_nowhere_says_what_it_should_be(school):
+    with pytest.raises(ConfigError, match=r"no training at 'nowhere:Training', which should be package\.module:name"):
+        learn(school(training="nowhere:Training"))
+
+
+def test_a_module_that_cannot_be_imported_is_named(school, tmp_path):
+    (tmp_path / "broken_training.py").write_text("def")
+    with pytest.raises(BadInput, match="'broken_training:Training' failed in its import: SyntaxError"):
+        learn(school(training="broken_training:Training"))
+
+
+def test_a_training_without_one_of_its_methods_is_refused(school, tmp_path):
+    (tmp_path / "half_training.py").write_text("class Training:\n    def train(self): ...\n")
+    with pytest.raises(ConfigError, match="lacks one of build_model, load_data, train and evaluate"):
+        learn(school(training="half_training:Training"))
+
+
+# --- beside the node ---
+
+
+def ended(school_class, seconds=60):
+    end = time.monotonic() + seconds
+    while (outcome := school_class.outcome()) is None:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    return outcome
+
+
+@pytest.mark.parametrize("place", [Apart, Within])
+def test_a_lesson_gives_the_same_wherever_it_is_taken(school, place):
+    here = learn(school())
+    there = ended(place(school()))
+    assert isinstance(there, Learned)
+    assert (there.loss, there.samples) == (here.loss, here.samples)
+
+
+@pytest.mark.parametrize("place", [Apart, Within])
+def test_a_lesson_that_fails_says_why(school, place):
+    outcome = ended(place(school("def train(self, model, examples, seed): 1 / 0")))
+    assert "ZeroDivisionError" in outcome
+
+
+def test_a_process_that_dies_is_told_from_one_that_fails(school):
+    died = ended(
+        Apart(school("def load_data(self): print('out of memory'); sys.stdout.flush(); os.kill(os.getpid(), 9)"))
+    )
+    assert died == "the training was killed by signal 9 and said last: out of memory"
+
+
+def test_what_a_training_prints_is_no_answer(school):
+    outcome = ended(Apart(school("def train(self, model, examples, seed): print('{\"samples\": 1}')")))
+    assert isinstance(outcome, Learned)
+    assert outcome.samples == 100
+
+
+def test_a_lesson_ends_when_its_node_is_killed(school, tmp_path):
+    """The node's end is the end of the lesson's standard input."""
+    lesson = school("def train(self, model, examples, seed): time.sleep(600)")
+    node = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            f"import time; from market_node.trainer import Apart, Lesson; "
+            f"print(Apart({lesson!r}).process.pid, flush=True); time.sleep(600)",
+        ],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert node.stdout is not None
+    child = int(node.stdout.readline())
+    node.kill()
+    node.wait()
+    end = time.monotonic() + 60
+    while alive(child):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def alive(process: int) -> bool:
+    """Whether it runs; one that nobody has waited for does not."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_a_lesson_that_takes_too_long_is_stopped(school):
+    trainer = Trainer(longest=0.1)
+    trainer.begin(("train", 1), school("def train(self, model, examples, seed): time.sleep(600)"))
+    time.sleep(0.2)
+    assert trainer.outcome() == (("train", 1), "the training was stopped after 0.1 s")
+    assert trainer.running is None
+
+
+def test_an_outcome_is_told_once(school):
+    trainer = Trainer(isolate=False)
+    trainer.begin(("train", 1), school())
+    end = time.monotonic() + 60
+    while (told := trainer.outcome()) is None:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    assert told[0] == ("train", 1)
+    assert trainer.outcome() is None
+
+
+def test_closing_stops_the_lesson(school):
+    trainer = Trainer()
+    trainer.begin(("train", 1), school("def train(self, model, examples, seed): time.sleep(600)"))
+    process = trainer._class.process
+    trainer.close()
+    assert process.returncode == -signal.SIGKILL
+    assert trainer.running is None
+
+
+def test_the_example_has_thirty_lines_and_learns(tmp_path):
+    code = EXAMPLE.read_text().split('"""', 2)[2].strip().splitlines()
+    assert len(code) <= 30
+    sys.path.insert(0, str(EXAMPLE.parent))
+    try:
+        from trainer import alice
+
+        write_weights(tmp_path / "base.safetensors", dict(alice.build_model().state_dict()))
+        start, out = str(tmp_path / "base.safetensors"), str(tmp_path / "out.safetensors")
+        learned = learn(Lesson("trainer:alice", str(EXAMPLE.parent), start, out, seed=1))
+    finally:
+        sys.path.remove(str(EXAMPLE.parent))
+    assert learned.samples == 300
+    assert learned.loss < learned.loss_before / 2
+
+
+def test_nothing_of_a_lesson_is_readable_by_others(school):
+    lesson = school()
+    learn(lesson)
+    assert os.stat(figures_of(Path(lesson.out))).st_mode & 0o077 == 0
