@@ -29,6 +29,7 @@ contract Market is IMarket {
     uint256 private constant MOST_PURCHASES = 8192; // so that a settlement is one transaction
     uint256 private constant BOND_FACTOR = 16; // a bond, or the largest deposit, in reveal bonds
     uint256 private constant CHALLENGE_PART = 32; // of the bond, which a challenger locks
+    uint256 private constant MOST_REWARD = 8; // for all challengers that stand, in reveal bonds
     uint256 private constant LEAST_VALUE = 1 << 20; // base units; below it, rounding would matter
 
     /// @inheritdoc IMarket
@@ -478,10 +479,11 @@ contract Market is IMarket {
         return Math.min(r.bond / CHALLENGE_PART, r.revealBond);
     }
 
-    /// @return What each challenger that stands gets of the aggregator's bond.
+    /// @return What each challenger that stands gets of the aggregator's bond: a quarter of it in all, and no more than
+    ///         pays for the risk of a challenge bond.
     function _challengerShare(StoredRound storage r) private view returns (uint256) {
         uint256 standing = r.openChallenges;
-        return standing == 0 ? 0 : (r.bond / 4) / standing;
+        return standing == 0 ? 0 : Math.min(r.bond / 4, MOST_REWARD * r.revealBond) / standing;
     }
 
     function _creditOne(uint256 round, address account, uint256 amount) private {

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from .chain import Chain, Phase, Receipt, require_phase
 from .codec import encode_excluded, rows_hash, settlement_word
 from .duties import WATCHED, Duty, duties, outcome
-from .errors import BadInput, ChainError, ConfigError, NodeError, NotMined, Reverted, Unreachable
+from .errors import BadInput, ChainError, ConfigError, NodeError, NotMined, Reverted, Unreachable, WrongPhase
 from .history import History
 from .judge import Refutation, corrections, proof, verdicts
 from .ledger import Ledger
@@ -34,7 +34,11 @@ def refute(chain: Chain, number: int, challenge: int, refutation: Refutation) ->
     except Reverted as error:
         if error.name != "ChallengeNotOpen":
             raise
-        return None
+    except WrongPhase:
+        if chain.state(number).open_challenges:
+            raise
+        # It was the last one that was open: with it, the phase has ended.
+    return None
 
 
 def defend(chain: Chain, history: History, number: int) -> list[Receipt]:

@@ -26,6 +26,9 @@ from market_node.sketch import similarity
 CHALLENGE_PART = 32
 """What a challenger locks is this part of the round's bond."""
 
+MOST_REWARD = 8
+"""What all challengers that stand get, in reveal bonds: as much, for what they risk, as under the least bond."""
+
 
 @dataclass(frozen=True, slots=True)
 class Payout:
@@ -228,7 +231,7 @@ def refunds(round: Round, *, with_fault: bool, challengers: Sequence[str] = ()) 
     at_stake = terms.bond if with_fault else 0
     quarter = at_stake // 4
     share = (quarter + lost) // m if m else 0
-    reward = quarter // len(challengers) if challengers else 0
+    reward = min(quarter, MOST_REWARD * terms.reveal_bond) // len(challengers) if challengers else 0
     return Refund(
         tuple(
             deposit + share if kept else deposit - terms.reveal_bond

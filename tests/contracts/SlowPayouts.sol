@@ -123,7 +123,9 @@ library SlowPayouts {
 
     /// @notice What a challenger that stands gets beyond its own bond.
     function reward(Books memory books) internal pure returns (uint256) {
-        return faulty(books) && books.standing > 0 ? books.bond / 4 / books.standing : 0;
+        if (!faulty(books) || books.standing == 0) return 0;
+        uint256 quarter = books.bond / 4;
+        return (quarter < 8 * books.revealBond ? quarter : 8 * books.revealBond) / books.standing;
     }
 
     /// @notice What is burnt of a void round: half of the bond, the challengers' quarter where there are none, and whatever

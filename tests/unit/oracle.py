@@ -211,7 +211,7 @@ def refunds(round: Round, with_fault: bool, challengers: int) -> Refund:
         else:
             credits = [p.deposit for p in round.participants]
         return Refund(tuple(credits), 0, terms.bond, 0)
-    for_challengers, for_revealed = terms.bond // 4, terms.bond // 4 + lost
+    for_challengers, for_revealed = min(terms.bond // 4, 8 * terms.reveal_bond), terms.bond // 4 + lost
     reward = for_challengers // challengers if challengers else 0
     share = for_revealed // m
     credits = [

@@ -28,6 +28,7 @@ from market_node.records import (
 from market_node.settlement import (
     Payout,
     Refund,
+    challenge_bond,
     counted_rows,
     offers_to,
     payout,
@@ -296,8 +297,11 @@ def test_a_round_with_fewer_than_two_reveals_has_no_payout(participants):
 
 
 @pytest.mark.parametrize("challengers", [0, 1, 2, 3, 7])
-def test_refunds_are_the_slow_ones_and_conserve_money(challengers, tried):
-    for round, _, _ in tried[:100]:
+@pytest.mark.parametrize("bonds", [16, 32, 33, 1_000])
+def test_refunds_are_the_slow_ones_and_conserve_money(challengers, bonds, tried):
+    for drawn, _, _ in tried[:50]:
+        bond = bonds * drawn.terms.reveal_bond + drawn.terms.bond % 31
+        round = replace(drawn, terms=replace(drawn.terms, bond=bond))
         refund = refunds(round, with_fault=True, challengers=["0x"] * challengers)
         assert refund == oracle.refunds(round, True, challengers)
         assert sum(refund.credits) + refund.burnt + challengers * refund.challenger == money_in(round)
@@ -306,8 +310,8 @@ def test_refunds_are_the_slow_ones_and_conserve_money(challengers, tried):
 
 
 def test_with_fault_half_the_bond_burns_a_quarter_rewards_and_a_quarter_goes_to_who_revealed():
-    round = round_of(revealed(VALUE), SELLER, SELLER, missing(), bond=(1 << 30) + 3, reveal_bond=1 << 24)
-    quarter, bond = 1 << 28, 1 << 24
+    round = round_of(revealed(VALUE), SELLER, SELLER, missing(), bond=(1 << 28) + 3, reveal_bond=1 << 24)
+    quarter, bond = 1 << 26, 1 << 24
     deposits = [p.deposit for p in round.participants]
     share, rest = divmod(quarter + bond, 3)
     assert refunds(round, with_fault=True, challengers=["0x1", "0x2", "0x1"]) == Refund(
@@ -316,6 +320,12 @@ def test_with_fault_half_the_bond_burns_a_quarter_rewards_and_a_quarter_goes_to_
         aggregator=0,
         challenger=quarter // 3,
     )
+
+
+def test_a_bond_however_large_rewards_challengers_with_eight_reveal_bonds_at_most():
+    round = round_of(revealed(VALUE), SELLER, bond=1 << 40, reveal_bond=1 << 24)
+    assert challenge_bond(round.terms) == 1 << 24
+    assert refunds(round, with_fault=True, challengers=["0x1"]).challenger == 8 << 24
 
 
 def test_without_a_challenger_its_quarter_burns():

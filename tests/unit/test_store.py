@@ -284,7 +284,7 @@ FULL = bytes(CHUNK)
 )
 def test_a_tree_that_the_profile_does_not_build_is_refused(tmp_path, tree):
     forger = Forger()
-    with pytest.raises(Misshapen) as refusal:
+    with pytest.raises(Misshapen):
         forger.fetch(tree(forger), tmp_path / "copy")
     assert names(tmp_path) == []
 
