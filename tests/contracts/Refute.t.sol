@@ -4,6 +4,7 @@ pragma solidity ^0.8.28;
 import {BidRecord, Claim, IMarket, Phase} from "../../contracts/IMarket.sol";
 import {Offer} from "../../contracts/libraries/Mechanism.sol";
 import {SlowJudge} from "./SlowJudge.sol";
+import {Buyer, SlowMechanism} from "./SlowMechanism.sol";
 import {Traders} from "./Traders.sol";
 import {vm} from "./Vm.sol";
 
@@ -84,6 +85,17 @@ contract RefuteTest is Traders {
             refute(anyone, objection(round, number, ALICE, short, seller));
         }
         checkEq(market.roundOf(round).openChallenges, 0, "open");
+    }
+
+    /// @dev As many as can be bought: there is room for the first one left out.
+    function test_whoever_comes_last_is_missed_in_a_list_of_candidates_alone() public {
+        play();
+        settleWith(row());
+        Offer[] memory all = trueList(round, ALICE);
+        Offer[] memory candidates = new Offer[](2);
+        (candidates[0], candidates[1]) = (all[0], all[1]);
+        submit(mallory, accusation(round, ALICE, candidates));
+        refute(anyone, objection(round, 0, ALICE, candidates, all[2].seller));
     }
 
     function test_anybody_eligible_is_missed_in_an_empty_list() public {
@@ -177,6 +189,17 @@ contract RefuteTest is Traders {
     function test_nobody_is_missed_that_is_not_worth_its_cost() public {
         bids[BOB].cost = uint96(5 * ONE);
         checkNotEligible(noneExcluded());
+    }
+
+    function test_who_is_just_worth_its_cost_is_missed() public {
+        play();
+        Buyer memory buyer = SlowJudge.offersTo(caseOf(round), ALICE);
+        bids[BOB].cost = uint96(SlowMechanism.gain(buyer.value, buyer.samples, buyer.offers[0].size));
+        play();
+        settleWith(row(BOB, ONE));
+        Offer[] memory none = new Offer[](0);
+        submit(mallory, accusation(round, ALICE, none));
+        refute(anyone, objection(round, 0, ALICE, none, BOB));
     }
 
     function test_nobody_is_missed_by_a_buyer_of_value_0() public {
