@@ -124,7 +124,7 @@ contract ConservationTest is ChallengeBase, Dice {
         uint256 buyer,
         Offer[] memory list
     ) private returns (bool opened, uint256 number) {
-        uint256 part = terms.bond / 32;
+        uint256 part = SlowPayouts.challengeBond(terms.bond, terms.revealBond);
         Accusation memory a = Accusation(round, c.records[buyer], c.rowHashes(), c.excluded, c.recordsOf(list));
         fund(challenger, part);
         vm.prank(challenger);
@@ -156,7 +156,7 @@ contract ConservationTest is ChallengeBase, Dice {
         refute(anyone, objection(round, number, buyer, list, missing));
         challengers.pop();
         books.standing -= 1;
-        received += terms.bond / 32;
+        received += SlowPayouts.challengeBond(terms.bond, terms.revealBond);
     }
 
     function playToTheEnd(uint256 seed) private {
@@ -182,7 +182,8 @@ contract ConservationTest is ChallengeBase, Dice {
         }
         expected[aggregator] += paidOut ? all.aggregatorCredit() : all.aggregatorRefund();
         if (!paidOut) burnt = all.voidBurnt();
-        for (uint256 c = 0; c < challengers.length; ++c) expected[challengers[c]] += terms.bond / 32 + all.reward();
+        for (uint256 c = 0; c < challengers.length; ++c)
+            expected[challengers[c]] += SlowPayouts.challengeBond(terms.bond, terms.revealBond) + all.reward();
         expected[anyone] += received;
     }
 

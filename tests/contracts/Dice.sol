@@ -30,7 +30,8 @@ abstract contract Dice {
         terms.maxParticipants = uint16(any(2, mostParticipants));
         terms.revealBond = uint96(oneIn(3) ? any(3, 100) : any(2 ** 20, 10 ether));
         terms.fee = uint96(any(0, oneIn(4) ? 15 * terms.revealBond - terms.maxSellers : terms.revealBond));
-        terms.bond = uint96(16 * uint256(terms.revealBond) + any(0, 10 * terms.revealBond));
+        // Of more than 32 reveal bonds, a challenger does not lock its part.
+        terms.bond = uint96(16 * uint256(terms.revealBond) + any(0, (oneIn(4) ? 100 : 10) * uint256(terms.revealBond)));
         terms.maxSamples = 100_000;
         terms.similarityFloor = 6554;
         terms.commitDeadline = uint40(vm.getBlockTimestamp() + any(60, 1 hours));

@@ -121,6 +121,11 @@ library SlowPayouts {
         return faulty(books) ? 0 : books.bond;
     }
 
+    /// @notice What a challenger locks.
+    function challengeBond(uint256 bond, uint256 revealBond) internal pure returns (uint256) {
+        return bond / 32 < revealBond ? bond / 32 : revealBond;
+    }
+
     /// @notice What a challenger that stands gets beyond its own bond.
     function reward(Books memory books) internal pure returns (uint256) {
         if (!faulty(books) || books.standing == 0) return 0;

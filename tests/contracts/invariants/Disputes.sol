@@ -27,7 +27,7 @@ abstract contract Disputes is Moves {
         Buyer memory offered = offersTo(c, round, buyer);
         Offer[] memory list = oneIn(2) ? offered.ranked() : _anyList(offered);
         address challenger = anyActor();
-        _afford(challenger, books[round].bond / 32);
+        _afford(challenger, challengeBondOf(round));
         bytes memory call = _challengeCall(c, round, buyer, list);
         if (keccak256(rowFrom(offered, list)) == keccak256(c.rows[buyer])) {
             _mustFail(challenger, address(market), call);
@@ -73,7 +73,7 @@ abstract contract Disputes is Moves {
         challengers[round].push(challenger);
         claims[round].push(claim);
         books[round].standing += 1;
-        noteLocked(round, challenger, books[round].bond / 32);
+        noteLocked(round, challenger, challengeBondOf(round));
         Claim memory truth = SlowJudge.claimOf(claim.buyer, offered.ranked());
         truthful[round][number] = keccak256(claim.listed) == keccak256(truth.listed);
         seen[truthful[round][number] ? Sight.Challenged : Sight.ChallengedFalsely] += 1;
@@ -133,7 +133,7 @@ abstract contract Disputes is Moves {
         while (!isLeftOut(c, round, number, seller)) seller = (seller + 1) % c.records.length;
         address refuter = anyActor();
         _submit(round, refuter, _refuteCall(c, round, number, seller));
-        availableOf[refuter] += books[round].bond / 32;
+        availableOf[refuter] += challengeBondOf(round);
         challengers[round][number] = address(0);
         books[round].standing -= 1;
         seen[Sight.Refuted] += 1;

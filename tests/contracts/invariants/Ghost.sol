@@ -145,9 +145,13 @@ abstract contract Ghost is Checks, Dice {
         burnt += b.voidBurnt();
     }
 
+    function challengeBondOf(uint256 round) internal view returns (uint256) {
+        return SlowPayouts.challengeBond(books[round].bond, books[round].revealBond);
+    }
+
     function noteChallengeRefund(uint256 round, uint256 challenge) internal {
         Books memory b = books[round];
-        availableOf[challengers[round][challenge]] += b.bond / 32 + b.reward();
+        availableOf[challengers[round][challenge]] += challengeBondOf(round) + b.reward();
         challengers[round][challenge] = address(0);
     }
 
