@@ -12,15 +12,17 @@ from typing import Any
 from eth_account.signers.local import LocalAccount
 from eth_typing import HexStr
 from web3 import Web3
-from web3.providers import BaseProvider
 
 from .codec import encode_listed
 from .contracts import Call, Contract, Event, checksum, read_log
+from .database import Database
 from .endpoint import Endpoint
 from .errors import BadInput, ChainError, Reverted, Unreachable, WrongChain, WrongPhase
 from .judge import BidRecord, Proof, Refutation
 from .phases import Phase, RoundState, explain, span
+from .providers import Provider
 from .records import Bid, Model, Terms
+from .sender import MOST
 from .token import Token
 
 __all__ = ["Chain", "Event", "Phase", "Receipt", "RoundState", "require_phase"]
@@ -45,11 +47,11 @@ class Chain:
     """One market, seen and used by one account.
 
     Args:
-        provider: an http(s) address, or a web3 provider such as `Devnet().provider`.
+        provider: an http(s) address, or a web3 provider such as `Devnet().provider`, or several of them.
         market: the market's address; a configuration may not have one yet, which is BadInput.
         signer: whose account sends; None only reads.
         chain_id: the chain that it must be; None takes the endpoint's word.
-        confirmations, timeout: see `Endpoint`.
+        confirmations, timeout, max_fee: see `Endpoint`.
         from_block: in which block the market was created, or an earlier one; logs are read from there.
 
     Raises:
@@ -59,7 +61,7 @@ class Chain:
 
     def __init__(
         self,
-        provider: str | BaseProvider,
+        provider: Provider | Sequence[Provider],
         market: str | None,
         signer: LocalAccount | None = None,
         *,
@@ -67,10 +69,13 @@ class Chain:
         confirmations: int = 1,
         timeout: float = 120,
         from_block: int = 0,
+        max_fee: int = MOST,
     ) -> None:
         if not Web3.is_address(market):
             raise BadInput(f"the market's address is not an address: {market}" if market else "no market is configured")
-        self.endpoint = Endpoint(provider, timeout=timeout, confirmations=confirmations)
+        self.endpoint = Endpoint(
+            provider, timeout=timeout, confirmations=confirmations, max_fee=max_fee, chain_id=chain_id
+        )
         self.market = checksum(str(market))
         self.signer = signer
         self.from_block = from_block
@@ -88,6 +93,30 @@ class Chain:
             self.token = Token(self.endpoint, self._read(self._escrow("token")))
         except (Reverted, WrongChain) as error:
             raise WrongChain(f"the contract at {self.market} on chain {self.chain_id} is not a market") from error
+
+    # --- state ---
+
+    def remember(self, database: Database) -> None:
+        """Keeps what the account sends, and which blocks were seen, in a database; else both end with the process.
+
+        Raises:
+            StateError: it belongs to another chain, market or account.
+        """
+        account = {"account": self.signer.address} if self.signer else {}
+        database.bind(chain_id=self.chain_id, genesis=self.genesis, market=self.market, **account)
+        self.endpoint.remember(database)
+
+    def prepare(self) -> None:
+        """What a node does when it starts, and now and then: keeps the key for itself, compares its transactions with
+        the chain, and sends again what may have got lost.
+
+        Raises:
+            StateError: another process keeps the key.
+            Unreachable, ChainError.
+        """
+        sender = self.endpoint.sender(self._signer)
+        sender.database.hold(self.account)
+        sender.reconcile()
 
     # --- reads ---
 
@@ -317,13 +346,13 @@ class Chain:
         except ChainError:
             return self.endpoint.read(call)  # not every node calls on what is pending
 
-    def _send(self, call: Call) -> Receipt:
-        mined = self.endpoint.send(call, self._signer)
+    def _send(self, call: Call, number: int | None = None) -> Receipt:
+        mined = self.endpoint.send(call, self._signer, number)
         return Receipt(mined.transaction, mined.block, mined.gas, tuple(self._events(mined.logs)))
 
     def _step(self, number: int, needed: Phase, call: Call) -> Receipt:
         try:
-            return self._send(call)
+            return self._send(call, number)
         except Reverted as error:
             if error.name == "WrongPhase":
                 raise WrongPhase(explain(number, self.state(number), self.now(), needed)) from error

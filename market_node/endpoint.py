@@ -5,16 +5,15 @@ Whatever the endpoint does, what leaves here is a result or one of `errors`, in 
 address beyond its host (the rest can be somebody's key).
 """
 
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any
-from urllib.parse import urlsplit
 
 import requests
 from eth_account.signers.local import LocalAccount
-from web3 import HTTPProvider, Web3
+from web3 import Web3
 from web3.exceptions import (
     BlockNotFound,
     ContractLogicError,
@@ -22,23 +21,13 @@ from web3.exceptions import (
     Web3RPCError,
 )
 from web3.middleware import ExtraDataToPOAMiddleware
-from web3.providers import BaseProvider
-from web3.types import RPCEndpoint
 
 from .contracts import Call, returned, reverted
-from .errors import ChainError, ConfigError, NodeError, NotMined, Reverted, Unreachable
-
-GAS_CAP = 1 << 24
-"""Gas that one transaction may use (EIP-7825)."""
-
-TIP = 10**9
-"""Priority fee where the node advises none, wei per gas."""
-
-REQUEST_SECONDS = 30
-"""How long one request may take."""
-
-LOST_POLLS = 3
-"""After so many requests for a receipt in a row that nobody answered, the endpoint is gone."""
+from .database import Database
+from .errors import ChainError, ConfigError, NodeError, Reverted, Unreachable
+from .providers import Provider, Providers, one_of
+from .seen import Seen
+from .sender import MOST, Sender
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,30 +49,44 @@ class Endpoint:
     """A node to ask and to send through.
 
     Args:
-        provider: an http(s) address, or a web3 provider such as `Devnet().provider`.
+        provider: an http(s) address, or a web3 provider such as `Devnet().provider`, or several of them, of which the
+            first that can be believed is used (see `Providers`).
         timeout: seconds to wait for a transaction to be mined.
         confirmations: blocks, the transaction's own included, after which it counts as mined.
+        max_fee: the most that is bid for gas, wei.
+        chain_id: the chain that each of several providers must serve; None takes the first one's word.
     """
 
-    def __init__(self, provider: str | BaseProvider, *, timeout: float = 120, confirmations: int = 1) -> None:
-        if isinstance(provider, str):
-            address = urlsplit(provider)
-            if address.scheme not in ("http", "https") or not address.hostname:
-                raise ConfigError(f"the RPC endpoint must be an http or https address, not {address.scheme or 'empty'}")
-            self.name = f"{address.scheme}://{address.netloc.rpartition('@')[2]}"
-            provider = HTTPProvider(provider, request_kwargs={"timeout": REQUEST_SECONDS})
-        else:
-            self.name = getattr(provider, "name", "the node")
+    def __init__(
+        self,
+        provider: Provider | Sequence[Provider],
+        *,
+        timeout: float = 120,
+        confirmations: int = 1,
+        max_fee: int = MOST,
+        chain_id: int | None = None,
+    ) -> None:
         if timeout <= 0 or confirmations < 1:
             raise ConfigError("timeout must be above 0 seconds and confirmations at least 1")
+        provider = one_of(provider, confirmations, chain_id)
         # A node must not make its client fetch addresses of the node's choice (EIP-3668).
         provider.global_ccip_read_enabled = False
         self.timeout = timeout
         self.confirmations = confirmations
+        self.max_fee = max_fee
+        self.database: Database | None = None
+        self.seen: Seen | None = None
+        self._senders: dict[str, Sender] = {}
+        self._lock = Lock()
         self.web3 = Web3(provider)
         self._chain_id: int | None = None
         # Some chains put more than 32 bytes into a field that nobody here reads.
         self.web3.middleware_onion.inject(ExtraDataToPOAMiddleware, layer=0)
+
+    @property
+    def name(self) -> str:
+        """The node that is asked now."""
+        return str(getattr(self.web3.provider, "name", "the node"))
 
     # --- reads ---
 
@@ -144,114 +147,67 @@ class Endpoint:
 
     # --- writes ---
 
-    def send(self, call: Call, signer: LocalAccount) -> Mined:
+    def send(self, call: Call, signer: LocalAccount, round: int | None = None) -> Mined:
         """Sends a contract call or constructor and waits until it is mined.
 
-        It is simulated first, so what would revert is not sent. Nonces are the node's, pending ones counted.
+        It is simulated first, so what would revert is not sent. Where the same call was sent before and nobody was told
+        what became of it, that transaction is waited for instead.
+
+        Args:
+            round: which one it belongs to, for the book.
 
         Returns:
             The transaction, which succeeded.
 
         Raises:
             Reverted: the contract refuses; in the simulation (nothing was sent), or when it was mined.
-            NotMined: there is no receipt in time; the transaction may still be mined.
+            NotMined: there is no receipt in time; the transaction may still be mined. The same call again finds it.
             Unreachable: nobody answers; says so where the transaction may have been sent.
             ChainError: the node refuses it, such as for want of ether.
+            StateError: another process uses the key, or nothing can be written down.
         """
-        gas = self._estimate(call, signer.address)
+        return self.sender(signer).send(call, round)
+
+    def sender(self, signer: LocalAccount) -> Sender:
+        """The only one that sends with a key through this endpoint."""
+        with self._lock:
+            if signer.address not in self._senders:
+                self._senders[signer.address] = Sender(self, signer, self.database)
+            return self._senders[signer.address]
+
+    def remember(self, database: Database) -> None:
+        """Keeps what is sent from now on in a database, and which blocks were seen."""
+        with self._lock:
+            self.database, self.seen = database, Seen(database)
+            self._senders.clear()
+            if isinstance(self.web3.provider, Providers):
+                self.web3.provider.seen = max([self.web3.provider.seen, *(number for number, _ in self.seen.last())])
+
+    def nonce(self, address: str, at: str = "latest") -> int:
+        """How many transactions an account has sent; `pending` counts those that wait too."""
         with self.reached():
-            transaction: Any = {
-                "type": 2,
-                "chainId": self.chain_id(),
-                "nonce": int(self.web3.eth.get_transaction_count(signer.address, "pending")),
-                "to": call.to or "",
-                "data": call.calldata,
-                "value": 0,
-                "gas": gas,
-                **self._fees(),
-            }
-        signed = signer.sign_transaction(transaction)
-        sent = "0x" + bytes(signed.hash).hex()
-        try:
-            with self.reached():
-                self.web3.eth.send_raw_transaction(signed.raw_transaction)
-        except Unreachable as error:
-            raise Unreachable(f"{error}; transaction {sent} may have been sent") from error
-        mined = self._wait(sent)
-        if not mined.succeeded:
-            raise self._reason(call, signer.address, mined, gas)
-        return mined
+            return int(self.web3.eth.get_transaction_count(Web3.to_checksum_address(address), at))  # type: ignore[arg-type]
 
-    def _estimate(self, call: Call, sender: str) -> int:
-        """A gas limit with a quarter to spare, because others' transactions come first."""
-        try:
-            with self.reached():
-                estimate = int(self.web3.eth.estimate_gas(_parameters(call, sender), "pending"))
-        except (Reverted, Unreachable):
-            raise
-        except ChainError:  # not every node estimates on what is pending
-            with self.reached():
-                estimate = int(self.web3.eth.estimate_gas(_parameters(call, sender)))
-        if estimate > GAS_CAP:
-            raise ChainError(f"the transaction needs {estimate} gas; one may use {GAS_CAP}")
-        return min(GAS_CAP, estimate + estimate // 4)
+    def estimate(self, call: Call, sender: str, at: str | None = None) -> int:
+        """Gas that a call needs. Raises Reverted where it would revert."""
+        with self.reached():
+            return int(self.web3.eth.estimate_gas(_parameters(call, sender), at))  # type: ignore[arg-type]
 
-    def _fees(self) -> dict[str, int]:
-        """EIP-1559 fees that stay enough while the base fee doubles, wei per gas."""
-        base = self.web3.eth.get_block("latest").get("baseFeePerGas")
-        if base is None:
-            raise ChainError(f"{self.name} serves a chain without EIP-1559 fees")
-        try:
-            tip = int(self.web3.manager.request_blocking(RPCEndpoint("eth_maxPriorityFeePerGas"), []), 16)
-        except Web3RPCError:  # not every node advises
-            tip = TIP
-        return {"maxFeePerGas": 2 * int(base) + tip, "maxPriorityFeePerGas": tip}
-
-    def _wait(self, sent: str) -> Mined:
-        """The transaction, once it is as deep as `confirmations` asks."""
-        end = time.monotonic() + self.timeout
-        pause, lost = 0.02, 0
-        while True:
-            try:
-                # Asked for anew each time: a reorganisation may have moved it.
-                mined = self._mined(sent)
-                if mined and (self.confirmations == 1 or self.block() >= mined.block + self.confirmations - 1):
-                    return mined
-                lost = 0
-            except Unreachable as error:
-                lost += 1
-                if lost == LOST_POLLS:
-                    raise Unreachable(f"{error}; transaction {sent} was sent and may still be mined") from error
-            if time.monotonic() + pause > end:
-                raise NotMined(f"transaction {sent} is not mined after {self.timeout:g} s; it may still be")
-            time.sleep(pause)
-            pause = min(2.0, pause * 1.5)
-
-    def _mined(self, sent: str) -> Mined | None:
+    def mined(self, transaction: str) -> Mined | None:
+        """A transaction that is in a block; None where it is in none (any more)."""
         with self.reached():
             try:
-                receipt: Any = self.web3.eth.get_transaction_receipt(sent)  # type: ignore[arg-type]
+                receipt: Any = self.web3.eth.get_transaction_receipt(transaction)  # type: ignore[arg-type]
             except TransactionNotFound:
                 return None
             return Mined(
-                sent,
+                transaction,
                 int(receipt["blockNumber"]),
                 int(receipt["gasUsed"]),
                 receipt["status"] == 1,
                 tuple(receipt["logs"]),
                 receipt.get("contractAddress"),
             )
-
-    def _reason(self, call: Call, sender: str, mined: Mined, gas: int) -> ChainError:
-        """Why a mined transaction failed: the call again, where it was mined and just before."""
-        for at in (mined.block, mined.block - 1):
-            try:
-                self.read(call, at, sender)
-            except Reverted as error:
-                return error
-            except ChainError:
-                continue  # not every node keeps old states
-        return Reverted("OutOfGas" if mined.gas >= gas else "Unknown", {"transaction": mined.transaction})
 
     # --- failures ---
 

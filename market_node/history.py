@@ -4,6 +4,7 @@ Logs are taken from an endpoint that may leave some out, and `check` compares wh
 the contract keeps.
 """
 
+import logging
 from collections import deque
 from threading import Lock
 
@@ -17,6 +18,8 @@ from .settlement import reveals_hash, standing
 
 CHECKPOINTS = 16
 """How many refreshes back a reorganisation is undone without reading everything again."""
+
+_log = logging.getLogger(__name__)
 
 
 class History:
@@ -49,8 +52,11 @@ class History:
         """
         endpoint = self.chain.endpoint
         with self._lock:
+            if not self._checkpoints:
+                self._recall()
             while self._checkpoints and endpoint.block_hash(self._checkpoints[-1][0]) != self._checkpoints[-1][1]:
-                self._checkpoints.pop()
+                number, *_ = self._checkpoints.pop()
+                _log.warning("block %d is another one now (a reorganisation): what was read there is undone", number)
             start = self._checkpoints[-1][0] + 1 if self._checkpoints else self.chain.from_block
             head = endpoint.block() - endpoint.confirmations + 1
             if head >= start:
@@ -58,7 +64,19 @@ class History:
                 if (digest := endpoint.block_hash(head)) is None:
                     raise ChainError(f"{endpoint.name} has lost block {head}; try again")
                 self._checkpoints.append((head, digest, replay(self.chain.events(start, head), self.ledger)))
+                if endpoint.seen is not None:
+                    endpoint.seen.add(head, digest)
             return self.ledger
+
+    def _recall(self) -> None:
+        """Compares the blocks that were read before the last restart with the chain's. Logs are read anew anyway."""
+        endpoint = self.chain.endpoint
+        for number, digest in endpoint.seen.last() if endpoint.seen is not None else ():
+            if endpoint.block_hash(number) == digest:
+                return
+            assert endpoint.seen is not None
+            endpoint.seen.undo(number)
+            _log.warning("block %d is not the one that was read before the node was stopped (a reorganisation)", number)
 
     def round(self, number: int) -> Round:
         """A round as of the last refresh. Raises BadInput where there is none."""

@@ -1,19 +1,21 @@
 """What must be on disk before it is sent: the bids, whose loss costs the reveal bond.
 
-One file per chain, market, round and account, 0600, under one folder. Nothing in it is ever replaced: an attempt to
-commit whose fate is unknown (the node was stopped, the endpoint did not answer) stays beside the next one, and what the
-chain holds says which of them it was.
+Nothing in it is ever replaced: an attempt to commit whose fate is unknown (the node was stopped, the endpoint did not
+answer) stays beside the next one, and what the chain holds says which of them it was.
 """
 
 import json
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import Connection, Row, insert, select, update
+
 from .codec import seal_bid
+from .database import Database
 from .errors import BadInput
-from .files import replacing
 from .records import Bid, Model
+from .tables import BIDS, ROUNDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +36,15 @@ class Journal:
     """The bids of one market's rounds.
 
     Args:
-        folder: where the files are kept.
+        database: where they are kept.
         genesis: hash of the chain's first block: a development chain that starts again with the same id is another.
     """
 
-    def __init__(self, folder: Path, chain_id: int, market: str, genesis: bytes = b"") -> None:
+    def __init__(self, database: Database, chain_id: int, market: str, genesis: bytes = b"") -> None:
+        self.database = database
         self.chain_id = chain_id
         self.market = market
-        name = f"{chain_id}-{genesis.hex()[:8]}" if genesis else str(chain_id)
-        self.folder = folder / name / market.lower()
+        self.genesis = genesis
 
     def commit(
         self, number: int, account: str, *, bid: Bid, salt: bytes, model: Model, key: bytes, deposit: int
@@ -51,14 +53,16 @@ class Journal:
 
         Raises:
             BadInput: another bid is known to be committed in the round.
+            StateError: it cannot be written.
         """
         sealed = seal_bid(self.market, self.chain_id, number, account, bid, salt)
         entry = Entry(bid, salt, model, key, deposit, sealed)
-        entries, committed = self._read(number, account)
-        if committed not in (None, sealed):
-            raise BadInput(f"{account} has committed to another bid in round {number}; a bid cannot be changed")
-        if entry not in entries:
-            self._write(number, account, [*entries, entry], committed)
+        with self.database.begin() as connection:
+            round_id, entries, committed = self._read(connection, number, account)
+            if committed not in (None, sealed):
+                raise BadInput(f"{account} has committed to another bid in round {number}; a bid cannot be changed")
+            if entry not in entries:
+                self._add(connection, round_id or self._begin(connection, number, account), entry)
         return entry
 
     def committed(self, number: int, account: str, sealed_bid: bytes) -> None:
@@ -67,10 +71,11 @@ class Journal:
         Raises:
             BadInput: it is none that was written down.
         """
-        entries, committed = self._read(number, account)
-        if sealed_bid != committed:
-            self._find(entries, sealed_bid, number, account)
-            self._write(number, account, entries, sealed_bid)
+        with self.database.begin() as connection:
+            round_id, entries, committed = self._read(connection, number, account)
+            if sealed_bid != committed:
+                self._find(entries, sealed_bid, number, account)
+                self._settle(connection, round_id, sealed_bid)
 
     def entry(self, number: int, account: str, sealed_bid: bytes | None = None) -> Entry:
         """The bid of a round.
@@ -82,72 +87,137 @@ class Journal:
         Raises:
             BadInput: there is none, or not that one.
         """
-        entries, committed = self._read(number, account)
+        with self.database.begin() as connection:
+            _, entries, committed = self._read(connection, number, account)
         if not entries:
-            raise BadInput(f"{self.folder} has no bid of {account} in round {number}: was it made on another machine?")
+            raise BadInput(
+                f"{self.database.name} has no bid of {account} in round {number}: was it made on another machine?"
+            )
         wanted = sealed_bid or committed
         return entries[-1] if wanted is None else self._find(entries, wanted, number, account)
 
     def rounds(self, account: str) -> tuple[int, ...]:
         """The rounds in which an account has tried to commit, in order."""
-        stems = (path.stem.split("-", 1) for path in self.folder.glob(f"*-{account.lower()}.json"))
-        return tuple(sorted(int(number) for number, _ in stems if number.isdecimal()))
+        mine = self._here() & (ROUNDS.c.account == account.lower())
+        with self.database.begin() as connection:
+            return tuple(connection.execute(select(ROUNDS.c.round).where(mine).order_by(ROUNDS.c.round)).scalars())
+
+    def take_over(self, folder: Path) -> int:
+        """Takes over what a node of an earlier version has written as files, and renames their folder.
+
+        Args:
+            folder: where that version kept its rounds.
+
+        Returns:
+            How many bids are new here.
+
+        Raises:
+            BadInput: a file is damaged; nothing was taken over, and nothing is renamed.
+        """
+        name = f"{self.chain_id}-{self.genesis.hex()[:8]}" if self.genesis else str(self.chain_id)
+        folder = folder / name / self.market.lower()
+        if not folder.is_dir():
+            return 0
+        taken = 0
+        with self.database.begin() as connection:
+            for path in sorted(folder.glob("*-0x*.json")):
+                number, _, account = path.stem.partition("-")
+                if not number.isdecimal():
+                    continue
+                found, sealed = _file(path)
+                round_id, entries, committed = self._read(connection, int(number), account)
+                round_id = round_id or self._begin(connection, int(number), account)
+                for entry in [each for each in found if each not in entries]:
+                    self._add(connection, round_id, entry)
+                    taken += 1
+                if sealed and committed is None:
+                    self._settle(connection, round_id, sealed)
+        # Only now: a crash before this takes over the same again, which changes nothing.
+        folder.rename(folder.with_name(folder.name + ".taken-over"))
+        return taken
+
+    # --- inside ---
+
+    def _here(self) -> Any:
+        return (
+            (ROUNDS.c.chain_id == self.chain_id)
+            & (ROUNDS.c.genesis == self.genesis)
+            & (ROUNDS.c.market == self.market.lower())
+        )
+
+    def _read(self, connection: Connection, number: int, account: str) -> tuple[int, list[Entry], bytes | None]:
+        """The round's row, 0 where there is none; its bids, oldest first; and the one that the chain holds."""
+        mine = self._here() & (ROUNDS.c.round == number) & (ROUNDS.c.account == account.lower())
+        row = connection.execute(select(ROUNDS.c.id, ROUNDS.c.committed).where(mine)).one_or_none()
+        if row is None:
+            return 0, [], None
+        bids = connection.execute(select(BIDS).where(BIDS.c.round_id == row.id).order_by(BIDS.c.id))
+        return row.id, [_entry(each) for each in bids], bytes(row.committed) if row.committed else None
+
+    def _begin(self, connection: Connection, number: int, account: str) -> int:
+        mine = {"market": self.market.lower(), "round": number, "account": account.lower()}
+        row = insert(ROUNDS).values(chain_id=self.chain_id, genesis=self.genesis, **mine)
+        return int(connection.execute(row.returning(ROUNDS.c.id)).scalar_one())
+
+    @staticmethod
+    def _add(connection: Connection, round_id: int, entry: Entry) -> None:
+        values = {
+            "value": entry.bid.value,
+            "cost": entry.bid.cost,
+            "samples": entry.bid.samples,
+            "min_reputation": entry.bid.min_reputation,
+            "salt": entry.salt,
+            "cid": entry.model.cid,
+            "root": entry.model.root,
+            "key": entry.key,
+            "deposit": entry.deposit,
+            "sealed_bid": entry.sealed_bid,
+        }
+        connection.execute(insert(BIDS).values(round_id=round_id, **values))
+
+    @staticmethod
+    def _settle(connection: Connection, round_id: int, sealed_bid: bytes) -> None:
+        connection.execute(update(ROUNDS).where(ROUNDS.c.id == round_id).values(committed=sealed_bid))
 
     def _find(self, entries: list[Entry], sealed_bid: bytes, number: int, account: str) -> Entry:
         for entry in entries:
             if entry.sealed_bid == sealed_bid:
                 return entry
         raise BadInput(
-            f"{self._path(number, account)} has no bid with the seal {sealed_bid.hex()}, which is the one on chain: "
-            "was it made on another machine?"
+            f"{self.database.name} has no bid of {account} in round {number} with the seal {sealed_bid.hex()}, which "
+            "is the one on chain: was it made on another machine?"
         )
 
-    def _path(self, number: int, account: str) -> Path:
-        return self.folder / f"{number}-{account.lower()}.json"
 
-    def _read(self, number: int, account: str) -> tuple[list[Entry], bytes | None]:
-        path = self._path(number, account)
-        try:
-            content = json.loads(path.read_bytes())
-            committed = content["committed"]
-            return [_entry(item) for item in content["attempts"]], bytes.fromhex(committed) if committed else None
-        except FileNotFoundError:
-            return [], None
-        except OSError as error:
-            raise BadInput(f"cannot read {path}: {error.strerror}") from error
-        except (ValueError, KeyError, TypeError) as error:
-            raise BadInput(f"{path} is damaged ({type(error).__name__}): restore it from a backup") from error
-
-    def _write(self, number: int, account: str, entries: list[Entry], committed: bytes | None) -> None:
-        content = {
-            "attempts": [_item(entry) for entry in entries],
-            "committed": committed.hex() if committed else None,
-        }
-        try:
-            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with replacing(self._path(number, account), 0o600) as file:
-                file.write(json.dumps(content, indent=1).encode() + b"\n")
-        except OSError as error:
-            raise BadInput(f"cannot write {self._path(number, account)}: {error.strerror}") from error
-
-
-def _item(entry: Entry) -> dict[str, Any]:
-    return {
-        "bid": list(astuple(entry.bid)),
-        "salt": entry.salt.hex(),
-        "model": [entry.model.cid.hex(), entry.model.root.hex()],
-        "key": entry.key.hex(),
-        "deposit": entry.deposit,
-        "sealedBid": entry.sealed_bid.hex(),
-    }
-
-
-def _entry(item: dict[str, Any]) -> Entry:
+def _entry(row: Row[Any]) -> Entry:
     return Entry(
-        Bid(*item["bid"]),
-        bytes.fromhex(item["salt"]),
-        Model(*map(bytes.fromhex, item["model"])),
-        bytes.fromhex(item["key"]),
-        item["deposit"],
-        bytes.fromhex(item["sealedBid"]),
+        Bid(row.value, row.cost, row.samples, row.min_reputation),
+        bytes(row.salt),
+        Model(bytes(row.cid), bytes(row.root)),
+        bytes(row.key),
+        row.deposit,
+        bytes(row.sealed_bid),
     )
+
+
+def _file(path: Path) -> tuple[list[Entry], bytes | None]:
+    """The attempts in a file of an earlier version, and the one that the chain holds."""
+    try:
+        content = json.loads(path.read_bytes())
+        committed = content["committed"]
+        entries = [
+            Entry(
+                Bid(*map(int, item["bid"])),
+                bytes.fromhex(item["salt"]),
+                Model(*map(bytes.fromhex, item["model"])),
+                bytes.fromhex(item["key"]),
+                int(item["deposit"]),
+                bytes.fromhex(item["sealedBid"]),
+            )
+            for item in content["attempts"]
+        ]
+        return entries, bytes.fromhex(committed) if committed else None
+    except OSError as error:
+        raise BadInput(f"cannot read {path}: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadInput(f"{path} is damaged ({type(error).__name__}): restore it from a backup") from error

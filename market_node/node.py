@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from .chain import Chain, Phase, Receipt, require_phase
 from .codec import encode_excluded, encode_rows
+from .database import Database, open_database
 from .delivery import LIMIT, DeliveryList, parse_delivery_list
 from .errors import BadInput, MalformedUpdate, NotFound
 from .history import History
@@ -41,15 +42,24 @@ class Node:
         chain: the market, with the account's signer.
         store: where sealed files go and come from.
         keys: the account's encryption keys.
+        database: the node's state; by default `state.db` in the folder.
+
+    Raises:
+        StateError: the state cannot be used, or belongs to another chain, market or account.
     """
 
-    def __init__(self, folder: Path, chain: Chain, store: Store, keys: EncryptionKeys) -> None:
+    def __init__(
+        self, folder: Path, chain: Chain, store: Store, keys: EncryptionKeys, database: Database | None = None
+    ) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.database = database or open_database(folder)
+        chain.remember(self.database)
         self.folder = folder
         self.chain = chain
         self.store = store
         self.keys = keys
-        self.journal = Journal(folder / "rounds", chain.chain_id, chain.market, chain.genesis)
+        self.journal = Journal(self.database, chain.chain_id, chain.market, chain.genesis)
+        self.journal.take_over(folder / "rounds")
         self.history = History(chain)
 
     # --- participant ---

@@ -1,12 +1,17 @@
 """What the tests share: an embedded chain, a market on it, and funded accounts with names. One of each per module."""
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import count
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:  # the pure tests must not wait for an EVM
+    from pathlib import Path
+
     from market_node.chain import Chain
+    from market_node.database import Database
     from market_node.deploy import Deployment
     from market_node.devnet import Devnet
 
@@ -62,3 +67,53 @@ def deployment(devnet: "Devnet") -> "Deployment":
 @pytest.fixture(scope="module")
 def actors(devnet: "Devnet", deployment: "Deployment") -> Actors:
     return Actors(devnet, deployment)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """The URL of a running PostgreSQL."""
+    from tests.postgres import ABSENT, server, usable
+
+    if not usable():
+        pytest.skip(ABSENT)
+    with server() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def state(request: pytest.FixtureRequest, tmp_path: "Path") -> str:
+    """Where a new, empty state is, as a configuration says it: in each database that there is."""
+    if request.param == "sqlite":
+        return str(tmp_path / "state" / "state.db")
+    import psycopg
+
+    url: str = request.getfixturevalue("postgres")
+    name = f"state{next(_COUNT)}"
+    with psycopg.connect(url, autocommit=True) as server:
+        server.execute(f"CREATE DATABASE {name}")
+    return url.replace("/postgres?", f"/{name}?")
+
+
+_COUNT = count()
+
+
+@pytest.fixture
+def open_state(state: str, tmp_path: "Path") -> "Iterator[Callable[[], Database]]":
+    """Opens the state, again and again if need be, as processes after each other do."""
+    from market_node.database import open_database
+
+    opened: list[Database] = []
+
+    def open_() -> "Database":
+        opened.append(open_database(tmp_path, state))
+        return opened[-1]
+
+    yield open_
+    for each in opened:
+        each.close()
+
+
+@pytest.fixture
+def database(open_state: "Callable[[], Database]") -> "Database":
+    """A node's state: in SQLite, and in PostgreSQL where there is one."""
+    return open_state()
