@@ -15,6 +15,7 @@ from web3 import Web3
 from .contracts import checksum
 from .errors import ConfigError
 from .files import replacing
+from .stores import check_places
 
 NAME = "config.toml"
 
@@ -38,8 +39,12 @@ class Config:
     from_block: int = 0
     """In which block the market was created: logs are read from there."""
 
-    store: str = "blocks"
-    """Where sealed files are: a folder of blocks, or the http address of a Kubo node's RPC API."""
+    store: str | tuple[str, ...] = "blocks"
+    """Where sealed files are: a folder of blocks, a Kubo node's RPC API (`http://127.0.0.1:5001`), or a gateway to read
+    from (`gateway+https://…`). Of several, files go to the first and are looked for in each."""
+
+    store_timeout: float = 60.0
+    """How long a Kubo node or a gateway may take for one block, seconds."""
 
     keys: Path = Path("keys")
     """The folder of the account and its encryption keys."""
@@ -62,7 +67,8 @@ class Config:
         _check(self.chain_id >= 1, "chain_id", "is below 1")
         _check(self.market is None or Web3.is_address(self.market), "market", "is not an address")
         _check(self.from_block >= 0, "from_block", "is below 0")
-        _check(bool(self.store), "store", "is empty")
+        check_places(self.stores)
+        _check(0 < self.store_timeout < 86_400, "store_timeout", "is not between 0 and 86,400 seconds")
         _check(self.confirmations >= 1, "confirmations", "is below 1")
         _check(0 < self.timeout < 86_400, "timeout", "is not between 0 and 86,400 seconds")
         _check(self.mixing >= 0, "mixing", "is below 0")
@@ -73,14 +79,9 @@ class Config:
                 object.__setattr__(self, key, self.home / path)
 
     @property
-    def store_is_remote(self) -> bool:
-        """Whether `store` is a Kubo node's address rather than a folder."""
-        return urlsplit(self.store).scheme in ("http", "https")
-
-    @property
-    def blocks(self) -> Path:
-        """The folder of blocks, where `store` is one."""
-        return self.home / self.store
+    def stores(self) -> tuple[str, ...]:
+        """The places of `store`."""
+        return (self.store,) if isinstance(self.store, str) else self.store
 
 
 def load_config(home: Path) -> Config:
@@ -90,15 +91,24 @@ def load_config(home: Path) -> Config:
         ConfigError: it is not there or not TOML, a key is missing or unknown, a value does not fit. Names file and key.
     """
     path = home / NAME
+    if not path.exists():
+        raise ConfigError(f"there is no {path}: make it with `market-node init`")
+    return config_of(home, read_toml(path), path)
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """What a TOML file holds. Raises ConfigError, which names the file."""
     try:
         with open(path, "rb") as file:
-            values = tomllib.load(file)
-    except FileNotFoundError:
-        raise ConfigError(f"there is no {path}: make it with `market-node init`") from None
+            return tomllib.load(file)
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not TOML: {error}") from error
+
+
+def config_of(home: Path, values: dict[str, Any], path: Path) -> Config:
+    """The settings in `values`, which were read from `path`. Raises ConfigError, which names file and key."""
     try:
         return Config(home, **_typed(values))
     except ConfigError as error:
@@ -114,12 +124,18 @@ def write_config(config: Config) -> Path:
         if each.name != "home" and value != default:
             if isinstance(value, Path) and value.is_relative_to(config.home):
                 value = value.relative_to(config.home)
-            # A JSON string is a TOML one.
-            lines.append(f"{each.name} = {json.dumps(str(value)) if isinstance(value, str | Path) else value}")
+            lines.append(f"{each.name} = {_toml(value)}")
     config.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     with replacing(config.home / NAME, 0o600) as file:
         file.write("\n".join([*lines, ""]).encode())
     return config.home / NAME
+
+
+def _toml(value: Any) -> str:
+    """A value as TOML writes it, which for text and lists is as JSON does."""
+    if isinstance(value, tuple):
+        return json.dumps(list(value))
+    return json.dumps(str(value)) if isinstance(value, str | Path) else str(value)
 
 
 def _typed(values: dict[str, Any]) -> dict[str, Any]:
@@ -128,6 +144,10 @@ def _typed(values: dict[str, Any]) -> dict[str, Any]:
         if key not in known:
             raise ConfigError(f"unknown key {key!r}; known are {', '.join(known)}")
         kind, spoken = _KINDS.get(known[key].type, (str, "text"))
+        if key == "store" and type(value) is list:
+            if not all(type(each) is str for each in value):
+                raise ConfigError(f"'store' must be a text or a list of texts, not {value!r}")
+            continue
         # In Python a boolean is an int; in TOML 120 is no float.
         if type(value) is not kind and not (kind is float and type(value) is int):
             raise ConfigError(f"{key!r} must be a {spoken}, not {value!r}")
@@ -135,7 +155,8 @@ def _typed(values: dict[str, Any]) -> dict[str, Any]:
         if each.default is MISSING and key not in values:
             raise ConfigError(f"{key!r} is missing")
     paths = {key: Path(value).expanduser() for key, value in values.items() if key in ("keys", "password_file")}
-    return {**values, **paths}
+    lists = {key: tuple(value) for key, value in values.items() if type(value) is list}
+    return {**values, **paths, **lists}
 
 
 _KINDS: dict[Any, tuple[type, str]] = {int: (int, "whole number"), float: (float, "number")}

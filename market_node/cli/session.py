@@ -138,11 +138,9 @@ class Session:
     @cached_property
     def store(self) -> "Store":
         """Where sealed files are."""
-        from ..store import BlockStore
+        from ..stores import open_store
 
-        if self.config.store_is_remote:
-            raise ConfigError("this version keeps sealed files in folders; 'store' must be one")
-        return BlockStore(self.config.blocks)
+        return open_store(self.config.stores, self.config.home, self.config.store_timeout)
 
     @cached_property
     def node(self) -> "Node":

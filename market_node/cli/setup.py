@@ -30,7 +30,11 @@ def init(
     ] = None,
     from_block: Annotated[int, typer.Option(metavar="N", min=0, help="The block in which the market was created.")] = 0,
     store: Annotated[
-        str, typer.Option(metavar="DIR", help="Where sealed files go: a folder of blocks, shared with the others.")
+        str,
+        typer.Option(
+            metavar="PLACE",
+            help="Where sealed files go: a folder of blocks, shared with the others, or a Kubo node's http address.",
+        ),
     ] = "blocks",
     light_kdf: Annotated[
         bool,
@@ -75,7 +79,7 @@ def init(
             "account": address,
             "chain": f"{chain_id} at {url}",
             "market": market or "none yet: `market-node deploy`, or set it in the configuration",
-            "store": str(config.blocks),
+            "store": place if "://" in (place := config.stores[0]) else str(home / place),
             "ether": f"{ether / 10**18:.6g}" + (" from the devnet's faucet" if chain_id == faucet.CHAIN_ID else ""),
             "configuration": str(path),
             "keys": f"{config.keys}: back this folder up; without it and its password the account is lost",
@@ -132,4 +136,4 @@ def deploy(
 
 def _store(given: str) -> str:
     """A folder named on the command line is the one beside the shell, not one in the home."""
-    return given if given == "blocks" else str(Path(given).expanduser().absolute())
+    return given if given == "blocks" or "://" in given else str(Path(given).expanduser().absolute())

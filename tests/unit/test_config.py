@@ -22,7 +22,7 @@ def test_what_is_left_out_has_its_default(tmp_path):
     config = load_config(written(tmp_path, LEAST))
     assert config == Config(tmp_path, "http://127.0.0.1:8545", 31337)
     assert (config.market, config.confirmations, config.timeout) == (None, 1, 120.0)
-    assert (config.keys, config.blocks, config.password_file) == (tmp_path / "keys", tmp_path / "blocks", None)
+    assert (config.keys, config.stores, config.password_file) == (tmp_path / "keys", ("blocks",), None)
 
 
 def test_a_config_comes_back_as_it_was_written(tmp_path):
@@ -32,7 +32,8 @@ def test_a_config_comes_back_as_it_was_written(tmp_path):
         11155111,
         MARKET,
         from_block=7,
-        store="https://kubo.example:5001",
+        store=("https://kubo.example:5001", "gateway+https://gateway.example", "blocks"),
+        store_timeout=12.5,
         keys=Path("/elsewhere/keys"),
         password_file=Path("secrets/password"),
         confirmations=12,
@@ -53,13 +54,8 @@ def test_only_what_differs_from_its_default_is_written(tmp_path):
 
 
 def test_paths_start_at_the_home_unless_they_are_absolute(tmp_path):
-    config = load_config(written(tmp_path, LEAST + 'keys = "k"\npassword_file = "/run/secrets/p"\nstore = "s"\n'))
-    assert (config.keys, config.password_file, config.blocks) == (
-        tmp_path / "k",
-        Path("/run/secrets/p"),
-        tmp_path / "s",
-    )
-    assert not config.store_is_remote
+    config = load_config(written(tmp_path, LEAST + 'keys = "k"\npassword_file = "/run/secrets/p"\n'))
+    assert (config.keys, config.password_file) == (tmp_path / "k", Path("/run/secrets/p"))
 
 
 def test_the_tilde_is_the_persons_home(tmp_path, monkeypatch):
@@ -67,8 +63,15 @@ def test_the_tilde_is_the_persons_home(tmp_path, monkeypatch):
     assert load_config(written(tmp_path, LEAST + 'keys = "~/keys"')).keys == Path("/home/alice/keys")
 
 
-def test_a_kubo_node_is_told_from_a_folder(tmp_path):
-    assert load_config(written(tmp_path, LEAST + 'store = "http://127.0.0.1:5001"')).store_is_remote
+@pytest.mark.parametrize(
+    ("written_as", "stores"),
+    [
+        ('"http://127.0.0.1:5001"', ("http://127.0.0.1:5001",)),
+        ('["blocks", "gateway+https://a.example"]', ("blocks", "gateway+https://a.example")),
+    ],
+)
+def test_a_store_is_one_place_or_several(tmp_path, written_as, stores):
+    assert load_config(written(tmp_path, LEAST + f"store = {written_as}")).stores == stores
 
 
 def test_an_address_gets_its_checksum(tmp_path):
@@ -94,6 +97,14 @@ def test_an_address_gets_its_checksum(tmp_path):
         (LEAST + 'market = ""', "'market' is not an address"),
         (LEAST + "from_block = -1", "'from_block' is below 0"),
         (LEAST + 'store = ""', "'store' is empty"),
+        (LEAST + "store = []", "'store' is empty"),
+        (LEAST + 'store = ["blocks", ""]', "'store' is empty"),
+        (LEAST + 'store = ["blocks", 7]', "'store' must be a text or a list of texts"),
+        (LEAST + 'store = "ftp://a"', "'store' has ftp://, which is none of http, https"),
+        (LEAST + 'store = "http://"', "'store' has 'http://', which is no address"),
+        (LEAST + 'store = "http://a:b"', "'store' has 'http://a:b', which is no address"),
+        (LEAST + 'store = "gateway+https://a"', "'store' begins with a gateway"),
+        (LEAST + "store_timeout = 0", "'store_timeout' is not between"),
         (LEAST + "keys = 7", "'keys' must be a text"),
         (LEAST + "password_file = false", "'password_file' must be a text"),
         (LEAST + "confirmations = 0", "'confirmations' is below 1"),

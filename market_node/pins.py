@@ -1,0 +1,106 @@
+"""Pin duty: which files a node has to keep for others to fetch, and for how long. The rule is pure."""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from .delivery import DeliveryList
+from .errors import StorageError
+from .phases import Phase
+from .records import Round
+from .store import Digest, Store
+
+
+@dataclass(frozen=True, slots=True)
+class PinDuty:
+    """What an account owes its rounds."""
+
+    keep: frozenset[Digest]
+    """Must stay pinned."""
+    release: frozenset[Digest]
+    """Was pinned for rounds that are over, and for no other. What else a node has pinned is not the rule's affair."""
+
+
+@runtime_checkable
+class Pinning(Protocol):
+    """A store that forgets what is not pinned."""
+
+    def pin(self, digest: Digest) -> None:
+        """Keeps a file."""
+
+    def unpin(self, digest: Digest) -> None:
+        """Lets a file go."""
+
+    def pins(self) -> frozenset[Digest]:
+        """All files that are kept."""
+
+
+def due_pins(
+    account: str,
+    rounds: Iterable[Round],
+    phases: Mapping[int, Phase],
+    paid: Collection[int],
+    lists: Mapping[int, DeliveryList],
+) -> PinDuty:
+    """What an account must keep: its own sealed models, and as an aggregator its delivery lists and deliveries.
+
+    Each until its round is paid out or void: before, buyers fetch, and others check what they got.
+
+    Args:
+        phases: by round's number; a round without one is not over.
+        paid: numbers of the rounds in which everybody has been paid.
+        lists: the account's own delivery lists, by round's number.
+    """
+    keep: set[Digest] = set()
+    release: set[Digest] = set()
+    for each in rounds:
+        phase = phases.get(each.number)
+        over = phase == Phase.VOID or (phase == Phase.PAYOUT and each.number in paid)
+        (release if over else keep).update(_files(account.lower(), each, lists.get(each.number)))
+    return PinDuty(frozenset(keep), frozenset(release - keep))
+
+
+def _files(account: str, round_: Round, listed: DeliveryList | None) -> Iterable[Digest]:
+    """What the account has published in a round."""
+    for participant in round_.participants:
+        if participant.account.lower() == account and participant.model is not None:
+            yield participant.model.cid
+    if round_.aggregator.lower() == account:
+        if round_.deliveries is not None:
+            yield round_.deliveries
+        if listed is not None:
+            yield from (delivery.model for delivery in listed.deliveries)
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What `keep_up` has changed."""
+
+    released: frozenset[Digest] = frozenset()
+    restored: frozenset[Digest] = frozenset()
+    """Somebody had unpinned them."""
+    lost: frozenset[Digest] = frozenset()
+    """They should be there, and the node cannot get them any more: publish them again."""
+
+
+def keep_up(store: Store, duty: PinDuty) -> Kept:
+    """Makes a store keep what it must, and lets go of what is over.
+
+    Raises:
+        StorageError: the store does not answer. Nothing is lost by calling again.
+    """
+    first = getattr(store, "stores", (store,))[0]  # of several stores, files go to the first
+    if not isinstance(first, Pinning):  # a folder forgets nothing
+        return Kept()
+    held = first.pins()
+    restored, lost = set(), set()
+    for digest in duty.keep - held:
+        try:
+            first.pin(digest)
+            restored.add(digest)
+        except StorageError:
+            lost.add(digest)
+    over = duty.release & held
+    for digest in over:
+        first.unpin(digest)
+    return Kept(frozenset(over), frozenset(restored), frozenset(lost))
