@@ -108,13 +108,17 @@ def figures_of(weights: Path) -> Path:
     return weights.with_suffix(".json")
 
 
-def read_learned(weights: Path) -> Learned | None:
-    """The figures of a lesson that is done; None where it is not, or a file of it is gone or damaged."""
+def read_learned(weights: Path, *, pruned: bool = False) -> Learned | None:
+    """The figures of a lesson that is done; None where it is not, or a file of it is gone or damaged.
+
+    Args:
+        pruned: whether the weights may be gone.
+    """
     try:
         figures = Learned(**json.loads(figures_of(weights).read_bytes()))
     except (OSError, ValueError, TypeError):
         return None
-    return figures if weights.exists() else None
+    return figures if pruned or weights.exists() else None
 
 
 def _check_model(path: str, training: Any, start: dict[str, Any]) -> None:

@@ -5,10 +5,10 @@ No module here imports web3, torch or the devnet at its top, so that `--help` co
 
 import sys
 
-from .app import run
+from .app import run as take
 from .root import app
 
 
 def main() -> int:
     """The console script. Returns the exit code."""
-    return run(app, sys.argv[1:])
+    return take(app, sys.argv[1:])

@@ -2,7 +2,7 @@
 
 import typer
 
-from . import audit, demo, explain, money, round_, setup, status, steps
+from . import audit, demo, explain, money, round_, run, setup, status, steps
 from .app import Debug, Home, Json, PasswordFile, group
 from .auditor import auditor
 from .network import devnet
@@ -31,6 +31,12 @@ A round from its opening to the last payment, each account with its own --home:
   $ market-node audit                           anyone, without a key
   $ market-node auditor run                     challenges what is wrong
   $ market-node payout 1                        anyone
+
+\b
+All of it by itself:
+
+\b
+  $ market-node run --config node.toml
 """,
 )
 app.add_typer(devnet, name="devnet", rich_help_panel="Set up")
@@ -39,7 +45,7 @@ for noun in (setup, money):
 app.add_typer(task, name="task", rich_help_panel="Run a round")
 app.add_typer(round_.round_, name="round", rich_help_panel="Run a round")
 app.add_typer(auditor, name="auditor", rich_help_panel="Look")
-for noun in (round_, steps, status, explain, audit, demo):
+for noun in (round_, steps, run, status, explain, audit, demo):
     noun.add_to(app)
 
 
