@@ -5,6 +5,9 @@
 
 Old encryption keys stay: what was sealed to them must open. Files are for their owner alone (0600), and no file is ever
 overwritten. An encryption key is random, not derived from the Ethereum key: one may leak without the other.
+
+The secrets of a commit are derived from an encryption key (`recovery`), so whoever has one reads the bids and models
+that were committed under it: rotate it where it may have leaked.
 """
 
 import json
@@ -18,6 +21,8 @@ from typing import Any
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
@@ -100,7 +105,12 @@ class EncryptionKeys:
     @property
     def public(self) -> bytes:
         """The newest key, 32 bytes, to be published with `Chain.set_encryption_key`."""
-        return list(self._privates)[-1]
+        return self.publics[-1]
+
+    @property
+    def publics(self) -> tuple[bytes, ...]:
+        """Of all versions, oldest first."""
+        return tuple(self._privates)
 
     def private(self, public: bytes) -> bytes:
         """The key that opens what was sealed to `public`.
@@ -112,6 +122,18 @@ class EncryptionKeys:
             return self._privates[bytes(public)]
         except KeyError:
             raise BadInput(f"no key here belongs to the encryption key {bytes(public).hex()}") from None
+
+    def derive(self, public: bytes, nonce: bytes, purpose: bytes) -> bytes:
+        """A secret, 32 bytes, that only who has the key of `public` can derive again.
+
+        Args:
+            nonce: 32 bytes; another one gives another secret.
+            purpose: what it is for; another one gives another secret.
+
+        Raises:
+            BadInput: it is not one of these keys.
+        """
+        return HKDF(SHA256(), 32, nonce, b"market-node derive 1\0" + purpose).derive(self.private(public))
 
     def __repr__(self) -> str:
         return f"EncryptionKeys({', '.join(public.hex()[:8] for public in self._privates)})"

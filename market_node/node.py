@@ -6,7 +6,7 @@ Every step first writes down what losing it would cost, then sends. Each can be 
 """
 
 import hashlib
-import secrets
+import logging
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,18 +17,21 @@ from .chain import Chain, Phase, Receipt, require_phase
 from .codec import encode_excluded, encode_rows
 from .database import Database, open_database
 from .delivery import LIMIT, DeliveryList, parse_delivery_list
-from .errors import BadInput, MalformedUpdate, NotFound
+from .errors import BadInput, MalformedUpdate, NotFound, StateError
 from .history import History
-from .journal import Journal
+from .journal import Entry, Journal
 from .keys import EncryptionKeys
-from .records import Bid, Model, Round
-from .seal import Envelope, new_key, open_file, seal_file, sealed_limit, unwrap_key, wrap_key
+from .records import Bid, Model, Participant, Round
+from .recovery import NOTE, Secrets, find_secrets, new_secrets
+from .seal import Envelope, open_file, read_header, seal_file, sealed_limit, unwrap_key, wrap_key
 from .sketch import sketch
 from .store import Store
 from .terms import Exposure, choose_deposit, exposure
 
 if TYPE_CHECKING:
     from .models import OpenTask
+
+log = logging.getLogger(__name__)
 
 BATCH = 200
 """Participants paid by one transaction: well below the gas that one may use."""
@@ -90,15 +93,15 @@ class Node:
         self.require(number, Phase.COMMIT)
         locked = choose_deposit(round_.terms, bid, self.chain.available(self.chain.account), deposit)
         model = self.task(round_).read(weights)
-        key = new_key()
+        hidden = new_secrets(self.keys, self.envelope(number), bid)
+        salt, key = hidden.salt, hidden.key
         wrap_key(
             key, round_.encryption_key, self.envelope(number)
         )  # or nothing could be revealed, and the bond is lost
-        public = {**(card or {}), "fingerprint": model.fingerprint.hex()}
+        public = {**(card or {}), "fingerprint": model.fingerprint.hex(), NOTE: hidden.note}
         with self._scratch() as folder:
             seal_file(weights, folder / "sealed", key, self.envelope(number), public)
             cid = self.store.put(folder / "sealed")
-        salt = secrets.token_bytes(32)
         committed = Model(cid, model.root)
         # Without bid and salt the reveal bond is lost, without the key the model: on disk before anything is sent.
         entry = self.journal.commit(
@@ -113,7 +116,7 @@ class Node:
         round_ = self.round(number)
         self.require(number, Phase.REVEAL)
         index = self.index(round_)
-        entry = self.journal.entry(number, self.chain.account, round_.participants[index].sealed_bid)
+        entry = self.entry(round_)
         if round_.seed is None:
             raise NotFound(f"round {number} is in its reveal phase but its seed was not seen; try again in a moment")
         with self._scratch() as folder:
@@ -182,6 +185,48 @@ class Node:
         return [self.chain.refund(number, *span) for span in spans(round_, batch)]
 
     # --- what the steps share ---
+
+    def entry(self, round_: Round) -> Entry:
+        """The account's bid in a round, from the state; or found again with the keys, where the state is an older one.
+
+        Raises:
+            BadInput: neither; says what is lost.
+            StorageError: the sealed model, in which it is looked for, does not come.
+        """
+        number, account = round_.number, self.chain.account
+        participant = round_.participants[self.index(round_)]
+        try:
+            return self.journal.entry(number, account, participant.sealed_bid)
+        except StateError:
+            raise
+        except BadInput as error:
+            found = self._find_again(round_, participant)
+            if found is None or participant.model is None:
+                raise BadInput(
+                    f"{error} These keys do not open it either: unless it is found before the reveal phase ends, the "
+                    "reveal bond is lost; the rest of the deposit comes back"
+                ) from None
+        log.warning("round %d: its bid was not in the state, and was found again with the keys", number)
+        self.journal.commit(
+            number,
+            account,
+            bid=found.bid,
+            salt=found.salt,
+            model=participant.model,
+            key=found.key,
+            deposit=participant.deposit,
+        )
+        self.journal.committed(number, account, participant.sealed_bid)
+        return self.journal.entry(number, account, participant.sealed_bid)
+
+    def _find_again(self, round_: Round, participant: Participant) -> Secrets | None:
+        if participant.model is None:
+            return None
+        with self._scratch() as folder:
+            self.store.get(participant.model.cid, folder / "sealed", sealed_limit(self.task(round_).file_limit))
+            with open(folder / "sealed", "rb") as sealed:
+                _, card = read_header(sealed)
+        return find_secrets(self.keys, self.envelope(round_.number), card, participant.sealed_bid)
 
     def round(self, number: int) -> Round:
         """The round, as the chain's logs tell it now."""
