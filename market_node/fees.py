@@ -76,7 +76,7 @@ def fees(endpoint: "Endpoint", cap: int) -> Fees:
 def _capped(endpoint: "Endpoint", least: int, enough: int, cap: int) -> int:
     if least > cap:
         raise ChainError(
-            f"{endpoint.name} asks {least / GWEI:,.6g} gwei per gas, above the cap of {cap / GWEI:,.6g}: wait, "
+            f"{endpoint.name} asks {least / GWEI:,.2f} gwei per gas, above the cap of {cap / GWEI:,.2f}: wait, "
             "or raise 'max_fee'"
         )
     return min(enough, cap)

@@ -40,8 +40,9 @@ def server() -> Iterator[str]:
         if user is not None:
             shutil.chown(folder, user)
         _run(user, bin_ / "initdb", "-D", folder / "data", "-U", "node", "-A", "trust", "--no-sync", "-E", "UTF8")
-        options = f"-c listen_addresses= -c unix_socket_directories={folder} -c fsync=off -c max_connections=50"
-        _run(user, bin_ / "pg_ctl", "-D", folder / "data", "-w", "-l", folder / "log", "-o", options, "start")
+        with open(folder / "data" / "postgresql.conf", "a") as settings:
+            settings.write(f"listen_addresses = ''\nunix_socket_directories = '{folder}'\nfsync = off\n")
+        _run(user, bin_ / "pg_ctl", "-D", folder / "data", "-w", "-l", folder / "log", "start")
         try:
             yield f"postgresql://node@/postgres?host={folder}"
         finally:
