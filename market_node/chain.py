@@ -9,7 +9,6 @@ from dataclasses import astuple, dataclass
 from functools import cached_property
 from typing import Any
 
-from eth_account.signers.local import LocalAccount
 from eth_typing import HexStr
 from web3 import Web3
 
@@ -23,6 +22,7 @@ from .phases import Phase, RoundState, explain, span
 from .providers import Provider
 from .records import Bid, Model, Terms
 from .sender import MOST
+from .signer import Signer
 from .token import Token
 
 __all__ = ["Chain", "Event", "Phase", "Receipt", "RoundState", "require_phase"]
@@ -63,7 +63,7 @@ class Chain:
         self,
         provider: Provider | Sequence[Provider],
         market: str | None,
-        signer: LocalAccount | None = None,
+        signer: Signer | None = None,
         *,
         chain_id: int | None = None,
         confirmations: int = 1,
@@ -329,7 +329,7 @@ class Chain:
         return frozenset((self.market, self.escrow, self.reputations))
 
     @property
-    def _signer(self) -> LocalAccount:
+    def _signer(self) -> Signer:
         if self.signer is None:
             raise BadInput("this needs an account to sign with: none was given")
         return self.signer

@@ -4,7 +4,6 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from eth_account.signers.local import LocalAccount
 from web3 import Web3
 from web3.providers import BaseProvider
 
@@ -12,6 +11,7 @@ from .contracts import Contract, checksum, creation
 from .endpoint import Endpoint
 from .errors import BadInput, ChainError
 from .files import replacing
+from .signer import Signer
 
 MIN_PHASE = 60
 """The least length of a phase where nobody says otherwise, seconds: five blocks of a public chain."""
@@ -32,7 +32,7 @@ class Deployment:
 
 def deploy(
     provider: str | BaseProvider | Endpoint,
-    signer: LocalAccount,
+    signer: Signer,
     token: str | None = None,
     min_phase: int = MIN_PHASE,
 ) -> Deployment:
@@ -59,7 +59,7 @@ def deploy(
     )
 
 
-def mint(provider: str | BaseProvider | Endpoint, signer: LocalAccount, token: str, account: str, amount: int) -> None:
+def mint(provider: str | BaseProvider | Endpoint, signer: Signer, token: str, account: str, amount: int) -> None:
     """Gives an account play money. Only a `TestToken` does that."""
     endpoint = provider if isinstance(provider, Endpoint) else Endpoint(provider)
     endpoint.send(Contract("TestToken", token)("mint", account, amount), signer)
@@ -86,7 +86,7 @@ def read_addresses(path: Path) -> Deployment:
         raise BadInput(f"{path} does not say where a market stands: {error}") from error
 
 
-def _create(endpoint: Endpoint, signer: LocalAccount, name: str, *arguments: object) -> tuple[str, int]:
+def _create(endpoint: Endpoint, signer: Signer, name: str, *arguments: object) -> tuple[str, int]:
     """Address and block of a new contract."""
     mined = endpoint.send(creation(name, *arguments), signer)
     if mined.created is None:

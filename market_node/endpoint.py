@@ -12,7 +12,6 @@ from threading import Lock
 from typing import Any
 
 import requests
-from eth_account.signers.local import LocalAccount
 from web3 import Web3
 from web3.exceptions import (
     BlockNotFound,
@@ -28,6 +27,7 @@ from .errors import ChainError, ConfigError, NodeError, Reverted, Unreachable
 from .providers import Provider, Providers, one_of
 from .seen import Seen
 from .sender import MOST, Sender
+from .signer import Signer
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +147,7 @@ class Endpoint:
 
     # --- writes ---
 
-    def send(self, call: Call, signer: LocalAccount, round: int | None = None) -> Mined:
+    def send(self, call: Call, signer: Signer, round: int | None = None) -> Mined:
         """Sends a contract call or constructor and waits until it is mined.
 
         It is simulated first, so what would revert is not sent. Where the same call was sent before and nobody was told
@@ -168,7 +168,7 @@ class Endpoint:
         """
         return self.sender(signer).send(call, round)
 
-    def sender(self, signer: LocalAccount) -> Sender:
+    def sender(self, signer: Signer) -> Sender:
         """The only one that sends with a key through this endpoint."""
         with self._lock:
             if signer.address not in self._senders:

@@ -11,7 +11,6 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import rlp  # type: ignore[import-untyped]
-from eth_account.signers.local import LocalAccount
 from eth_utils.crypto import keccak
 from web3 import Web3
 
@@ -20,6 +19,7 @@ from .contracts import Call
 from .database import Database, in_memory
 from .errors import ChainError, NotMined, Reverted, Unreachable
 from .fees import GWEI, Fees, fees
+from .signer import Signer
 
 if TYPE_CHECKING:
     from .endpoint import Endpoint, Mined
@@ -58,7 +58,7 @@ class Sender:
         database: where the nonce book is; without one it ends with the process.
     """
 
-    def __init__(self, endpoint: "Endpoint", signer: LocalAccount, database: Database | None = None) -> None:
+    def __init__(self, endpoint: "Endpoint", signer: Signer, database: Database | None = None) -> None:
         self.endpoint = endpoint
         self.signer = signer
         self.database = database or in_memory()

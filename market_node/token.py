@@ -4,13 +4,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from eth_account.messages import encode_typed_data
-from eth_account.signers.local import LocalAccount
 from eth_utils.crypto import keccak
 
 from .contracts import Contract
 from .endpoint import Endpoint
 from .errors import ChainError, Unreachable
+from .signer import Signer
 
 PERMIT_SECONDS = 3600
 """How long a signed permit can be used."""
@@ -62,14 +61,14 @@ class Token:
         """What `spender` may take from `owner`."""
         return int(self.endpoint.read(self._token("allowance", owner, spender)))
 
-    def approve(self, signer: LocalAccount, spender: str, amount: int) -> None:
+    def approve(self, signer: Signer, spender: str, amount: int) -> None:
         """Lets `spender` take `amount`, in one transaction, or in two where an old approval is in the way."""
         if self.allowance(signer.address, spender):
             # Some tokens refuse to change an approval that is not zero.
             self.endpoint.send(self._token("approve", spender, 0), signer)
         self.endpoint.send(self._token("approve", spender, amount), signer)
 
-    def permit(self, signer: LocalAccount, spender: str, amount: int) -> Permit | None:
+    def permit(self, signer: Signer, spender: str, amount: int) -> Permit | None:
         """An approval as a signature; None where the token has no EIP-2612 permits or its domain is not known."""
         domain = self._domain()
         nonce = self._ask("nonces", signer.address)
@@ -82,7 +81,7 @@ class Token:
             "nonce": nonce,
             "deadline": self.endpoint.now() + PERMIT_SECONDS,
         }
-        signed = signer.sign_message(encode_typed_data(domain, {"Permit": _PERMIT}, message))
+        signed = signer.sign_typed_data(domain, {"Permit": _PERMIT}, message)
         return Permit(message["deadline"], signed.v, signed.r.to_bytes(32, "big"), signed.s.to_bytes(32, "big"))
 
     def _domain(self) -> dict[str, Any] | None:
