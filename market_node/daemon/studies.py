@@ -20,12 +20,12 @@ OFFER, DELIVERED, ADOPTED = "offer", "delivered", "adopted"
 
 @dataclass(frozen=True, slots=True)
 class Beginning:
-    """What a round's model is trained from."""
+    """A model to train from."""
 
     weights: Path
-    learned: Learned | None = None
-    """Its figures; None for the task's base checkpoint."""
-    is_new: bool = False
+    learned: Learned
+    """Its figures."""
+    is_new: bool
     """Whether it was trained since it was last offered: then it is offered as it is."""
 
 

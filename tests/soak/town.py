@@ -20,12 +20,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from eth_utils.crypto import keccak
 from safetensors.torch import save_file
 from web3.types import RPCEndpoint
 
+from market_node.audit import audit
 from market_node.chain import Chain
 from market_node.cli.app import run as command_line
 from market_node.cli.root import app
+from market_node.contracts import artifact
 from market_node.history import History
 from market_node.phases import Phase, span
 from tests.soak.pupil import TRAINING, Pupil
@@ -57,9 +60,20 @@ class House:
         return self.home.parent / f"{self.name}.log"
 
     def memory(self) -> int:
-        """Bytes of memory that are its own: what it shares with the process it was forked from does not count."""
-        text = Path(f"/proc/{self.process}/smaps_rollup").read_text()
-        return sum(int(line.split()[1]) for line in text.splitlines() if line.startswith("Private_")) * 1024
+        """Bytes of memory, with all that it has imported: what it was forked with counts as its own."""
+        text = Path(f"/proc/{self.process}/status").read_text()
+        return next(int(line.split()[1]) for line in text.splitlines() if line.startswith("VmRSS:")) * 1024
+
+
+@dataclass(frozen=True)
+class Transaction:
+    """What somebody has sent to the market."""
+
+    account: str
+    what: str
+    round: int
+    gas: int
+    succeeded: bool
 
 
 @dataclass
@@ -69,11 +83,17 @@ class Town:
     folder: Path
     participants: int
     seed: int = 0
-    at_once: int = 1
+    interval: float = 0.25
+    """Seconds between two looks of a node."""
+    patience: float = PATIENCE
+    every: int = 0
+    """Seconds from one opening to the next, at least: longer than a round, so that some can leave and join between."""
     houses: dict[str, House] = field(default_factory=dict)
     kills: int = 0
     kills_wanted: int = 0
     """As long as there were fewer, nodes are killed."""
+    _read_to: int = 0
+    _transactions: list[Transaction] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.random = random.Random(self.seed)
@@ -136,11 +156,11 @@ class Town:
         return json.loads(out.getvalue())
 
     def _write_policies(self) -> None:
-        run = "[run]\ninterval = 0.25\n"
+        run = f"[run]\ninterval = {self.interval}\n"
         lengths = "".join(
             f'{name} = "{PHASE}s"\n' for name in ("commit", "draw", "reveal", "settle", "challenge", "refute")
         )
-        opening = f'task = "{self.task}"\nreveal_bond = "10"\nfee = "1"\nat_once = {self.at_once}\nmax_samples = 8192\n'
+        opening = f'task = "{self.task}"\nreveal_bond = "10"\nfee = "1"\nevery = "{self.every}s"\nmax_samples = 8192\n'
         self.write("aggregator", f"{run}[aggregator]\n{opening}{lengths}max_sellers = 3\nmax_participants = 64\n")
         self.write("auditor", f"{run}[auditor]\n")
         for number, name in enumerate(self.names, 1):
@@ -174,7 +194,7 @@ class Town:
                 "environment": {"MARKET_NODE_PASSWORD_FILE": str(self.folder / "password")},
             }
             if self.kills < self.kills_wanted and self.random.random() < 0.5:
-                order |= {"kill_at": self.random.randint(1, 60), "kills": str(self.folder / "kills")}
+                order |= {"kill_at": self.random.randint(1, 40), "kills": str(self.folder / "kills")}
             house.process = self._ask(order)
             house.starts += 1
 
@@ -195,7 +215,7 @@ class Town:
         for house in (self.houses[name] for name in names):
             os.kill(house.process, signal.SIGTERM)
         for house in (self.houses[name] for name in names):
-            end = time.monotonic() + PATIENCE
+            end = time.monotonic() + self.patience
             while (code := self._ask({"alive": [house.process]})[str(house.process)]) is None:
                 assert time.monotonic() < end, f"{house.name} does not end"
                 time.sleep(0.05)
@@ -227,6 +247,8 @@ class Town:
 
     def pass_round(self, number: int, committing: int) -> None:
         """Keeps time for one round, from its opening to its last payment."""
+        if self.every and number > 1:
+            self._forward(self._round(number - 1).terms.commit_deadline - PHASE + self.every)
         self.wait(f"round {number} is opened", lambda: number in self.history.ledger.rounds)
         self.wait(f"{committing} commits", lambda: len(self._round(number).participants) == committing)
         self._warp(number, Phase.COMMIT)
@@ -240,7 +262,7 @@ class Town:
 
     def wait(self, what: str, done: Any) -> None:
         """Waits until it is so; meanwhile looks after the processes."""
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + self.patience
         while not done():
             if time.monotonic() > end:
                 tails = "\n\n".join(f"{house.name}:\n{self.tail(house)}" for house in self.houses.values())
@@ -264,30 +286,48 @@ class Town:
     def _warp(self, number: int, phase: Phase) -> None:
         end = span(self.chain.state(number), phase)[1]
         assert end is not None
-        for method, given in (("evm_increaseTime", [max(0, end - self.chain.now())]), ("evm_mine", [])):
+        self._forward(end)
+
+    def _forward(self, then: int) -> None:
+        for method, given in (("evm_increaseTime", [max(0, then - self.chain.now())]), ("evm_mine", [])):
             self.chain.endpoint.web3.manager.request_blocking(RPCEndpoint(method), given)
 
     # --- what came of it ---
 
-    def transactions(self) -> Counter[tuple[str, str, int]]:
-        """(Account, what, round) → how many transactions of it are on the chain, failed ones too."""
-        from eth_utils.crypto import keccak
-
-        from market_node.contracts import artifact
-
-        names = {}
-        for item in artifact("Market")["abi"]:
-            if item["type"] == "function":
-                kinds = ",".join(_kind(each) for each in item["inputs"])
-                names[keccak(text=f"{item['name']}({kinds})")[:4]] = item["name"]
-        found: Counter[tuple[str, str, int]] = Counter()
-        eth = self.chain.endpoint.web3.eth
-        for block in range(1, self.chain.block() + 1):
+    def transactions(self) -> list[Transaction]:
+        """Every transaction to the market, failed ones too, in the order of the chain."""
+        names = {
+            keccak(text=f"{item['name']}({','.join(_kind(each) for each in item['inputs'])})")[:4]: item["name"]
+            for item in artifact("Market")["abi"]
+            if item["type"] == "function"
+        }
+        eth, found = self.chain.endpoint.web3.eth, []
+        for block in range(self._read_to + 1, self.chain.block() + 1):
             for each in eth.get_block(block, full_transactions=True)["transactions"]:
-                data = bytes(each["input"])
                 if each["to"] == self.chain.market:
-                    found[each["from"], names[data[:4]], int.from_bytes(data[4:36], "big")] += 1
-        return found
+                    receipt = eth.get_transaction_receipt(each["hash"])
+                    data = bytes(each["input"])
+                    number = int.from_bytes(data[4:36], "big")
+                    of = 0 if number > 1 << 32 else number  # `openRound` and `setEncryptionKey` name none
+                    found.append(
+                        Transaction(each["from"], names[data[:4]], of, receipt["gasUsed"], receipt["status"] == 1)
+                    )
+            self._read_to = block
+        self._transactions += found
+        return self._transactions
+
+    def sent_twice(self) -> list[tuple[str, str, int]]:
+        """(Account, what, round) of what a node has sent more often than there was a reason to."""
+        sent = Counter((each.account, each.what, each.round) for each in self.transactions())
+        rounds = len(self.history.refresh().rounds)
+        allowed = {"drawSeed": 2, "openRound": rounds}
+        return [key for key, count in sent.items() if count > allowed.get(key[1], 1)]
+
+    def findings(self) -> list[Any]:
+        """What an audit of every round finds: to the unit, everybody has what is theirs."""
+        self.history.refresh()
+        rounds = self.history.ledger.rounds
+        return [each for number in rounds for each in audit(rounds[number], self.history.trail(number)).findings]
 
     def check_databases(self) -> None:
         """Every node's state is whole."""
@@ -297,8 +337,8 @@ class Town:
 
     def events(self, name: str) -> list[dict[str, Any]]:
         """What a node has logged. A line that a kill has cut is left out."""
-        read = []
-        for line in self.houses[name].log.read_text().splitlines():
+        read, log = [], self.houses[name].log
+        for line in log.read_text().splitlines() if log.exists() else ():
             try:
                 read.append(json.loads(line))
             except ValueError:

@@ -31,11 +31,10 @@ from market_node.daemon.studies import Studies
 from market_node.journal import Journal
 from market_node.node import Node
 from market_node.store import BlockStore
+from market_node.trainer import Trainer
 
 BOUNDARIES: tuple[tuple[Any, str], ...] = (
     (Daemon, "_take"),
-    (Daemon, "_begin"),
-    (Daemon, "_hear_lesson"),
     (Journal, "commit"),
     (Journal, "committed"),
     (Book, "add"),
@@ -43,6 +42,7 @@ BOUNDARIES: tuple[tuple[Any, str], ...] = (
     (Book, "mined"),
     (Book, "told"),
     (BlockStore, "put"),
+    (Trainer, "begin"),
     (Studies, "offer_as_it_is"),
     (Node, "fetch"),
     (Aggregator, "publish"),
