@@ -2,11 +2,12 @@
 
 import os
 import secrets
+from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 from .blocks import BLOCK_LIMIT, Read, build, chunks, leaves
 from .codec import cid_text
@@ -18,6 +19,9 @@ Digest = bytes
 
 _BATCH, _TOGETHER = 64, 8
 """Blocks that wait to be synced, and how many of them at a time: a journal commits once for all that wait."""
+
+_FLUSH = 1 << 25
+"""Bytes of a file after which the disk begins to write them, rather than all at the end."""
 
 
 class Store(Protocol):
@@ -58,11 +62,45 @@ def cid_of(path: Path) -> str:
 def fetch(read: Read, digest: Digest, path: Path, limit: int) -> None:
     """`Store.get` over any source of blocks. Nothing that `read` gives is believed."""
     try:
-        with replacing(path) as file:
+        with replacing(path) as file, _Behind(file) as behind:
             for chunk in chunks(digest, read, limit):
-                file.write(chunk)
+                behind.write(chunk)
     except OSError as error:
         raise StorageError(f"cannot write {path}: {error}") from error
+
+
+class _Behind:
+    """Writes a file, and has the disk write it, while the next blocks are read and hashed."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file = file
+        self.writer, self.flusher = ThreadPoolExecutor(1), ThreadPoolExecutor(1)
+        self.waiting: deque[Future[int]] = deque()
+        self.flush: Future[None] | None = None
+        self.unflushed = 0
+
+    def __enter__(self) -> "_Behind":
+        return self
+
+    def __exit__(self, error: object, *_: object) -> None:
+        self.writer.shutdown()
+        self.flusher.shutdown()
+        if error is None:
+            self._check(0)
+
+    def write(self, chunk: bytes) -> None:
+        self._check(_TOGETHER - 1)
+        self.waiting.append(self.writer.submit(self.file.write, chunk))
+        self.unflushed += len(chunk)
+        if self.unflushed >= _FLUSH and (self.flush is None or self.flush.done()):
+            self.flush, self.unflushed = self.flusher.submit(os.fdatasync, self.file.fileno()), 0
+
+    def _check(self, most: int) -> None:
+        """Waits until at most `most` chunks wait to be written. Raises what writing them has raised."""
+        while len(self.waiting) > most:
+            self.waiting.popleft().result()
+        if self.flush is not None and self.flush.done():
+            self.flush.result()
 
 
 class BlockStore:
@@ -106,11 +144,17 @@ class BlockStore:
 
 
 class _Batch:
-    """Blocks on their way to the disk. A name appears only when its bytes are there."""
+    """Blocks on their way to the disk. A name appears only when its bytes are there.
+
+    While some are synced, the next are written.
+    """
 
     def __init__(self, path_of: Callable[[Digest], Path]) -> None:
         self.path_of = path_of
         self.unfinished: dict[Path, Path] = {}
+        self.finishing: dict[Path, Path] = {}
+        self.finished: Future[None] | None = None
+        self.one, self.pool = ThreadPoolExecutor(1), ThreadPoolExecutor(_TOGETHER)
 
     def __enter__(self) -> "_Batch":
         return self
@@ -119,14 +163,17 @@ class _Batch:
         try:
             if error is None:
                 self.finish()
+                self.finish()
         finally:
-            for left in self.unfinished.values():
+            self.one.shutdown()
+            self.pool.shutdown()
+            for left in (*self.finishing.values(), *self.unfinished.values()):
                 with suppress(FileNotFoundError):
                     left.unlink()
 
     def keep(self, digest: Digest, block: bytes) -> None:
         path = self.path_of(digest)
-        if path in self.unfinished or _holds(path, block):
+        if path in self.unfinished or path in self.finishing or _holds(path, block):
             return
         self.unfinished[path] = path.with_name(f".{secrets.token_hex(8)}.part")
         with open(self.unfinished[path], "xb") as file:
@@ -135,13 +182,18 @@ class _Batch:
             self.finish()
 
     def finish(self) -> None:
-        with ThreadPoolExecutor(_TOGETHER) as pool:
-            list(pool.map(sync, self.unfinished.values()))
-        for path, unfinished in self.unfinished.items():
+        """Waits for the blocks that are being synced, and begins with those that are not."""
+        if self.finished is not None:
+            self.finished.result()
+        self.finishing, self.unfinished = self.unfinished, {}
+        self.finished = self.one.submit(self._sync, self.finishing)
+
+    def _sync(self, blocks: dict[Path, Path]) -> None:
+        list(self.pool.map(sync, blocks.values()))
+        for path, unfinished in blocks.items():
             os.replace(unfinished, path)
-        for folder in {path.parent for path in self.unfinished}:
+        for folder in {path.parent for path in blocks}:
             sync(folder)
-        self.unfinished.clear()
 
 
 def _holds(path: Path, block: bytes) -> bool:
