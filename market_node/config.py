@@ -15,6 +15,7 @@ from web3 import Web3
 from .contracts import checksum
 from .errors import ConfigError
 from .files import replacing
+from .state import check_state
 from .stores import check_places
 
 NAME = "config.toml"
@@ -27,8 +28,8 @@ class Config:
     home: Path
     """The folder of the file; everything that the node keeps is in it."""
 
-    rpc: str
-    """Where a node of the chain answers, http or https."""
+    rpc: str | tuple[str, ...]
+    """Where a node of the chain answers, http or https. Of several, the first is asked that can be believed."""
 
     chain_id: int
     """The chain that it must be."""
@@ -46,6 +47,9 @@ class Config:
     store_timeout: float = 60.0
     """How long a Kubo node or a gateway may take for one block, seconds."""
 
+    state: str = "state.db"
+    """What the node must not forget: a file of SQLite's, or a database of PostgreSQL's, `postgresql://user@host/name`."""
+
     keys: Path = Path("keys")
     """The folder of the account and its encryption keys."""
 
@@ -58,25 +62,42 @@ class Config:
     timeout: float = 120.0
     """How long to wait for a transaction to be mined, seconds."""
 
+    max_fee: float = 500.0
+    """The most that is bid for gas, gwei."""
+
     mixing: int = 200
     """n₀: samples for which one bought model weighs as much as the node's own, when both are mixed."""
 
     def __post_init__(self) -> None:
-        address = urlsplit(self.rpc)
-        _check(address.scheme in ("http", "https") and bool(address.hostname), "rpc", "is not an http or https address")
+        _check(bool(self.rpcs), "rpc", "is empty")
+        for address in map(urlsplit, self.rpcs):
+            right = address.scheme in ("http", "https") and bool(address.hostname)
+            _check(right, "rpc", "is not an http or https address")
         _check(self.chain_id >= 1, "chain_id", "is below 1")
         _check(self.market is None or Web3.is_address(self.market), "market", "is not an address")
         _check(self.from_block >= 0, "from_block", "is below 0")
         check_places(self.stores)
         _check(0 < self.store_timeout < 86_400, "store_timeout", "is not between 0 and 86,400 seconds")
+        check_state(self.state)
         _check(self.confirmations >= 1, "confirmations", "is below 1")
         _check(0 < self.timeout < 86_400, "timeout", "is not between 0 and 86,400 seconds")
+        _check(0 < self.max_fee < 1e9, "max_fee", "is not between 0 and 1,000,000,000 gwei")
         _check(self.mixing >= 0, "mixing", "is below 0")
         if self.market is not None:
             object.__setattr__(self, "market", checksum(self.market))
         for key in ("keys", "password_file"):
             if (path := getattr(self, key)) is not None:
                 object.__setattr__(self, key, self.home / path)
+
+    @property
+    def rpcs(self) -> tuple[str, ...]:
+        """The addresses of `rpc`."""
+        return (self.rpc,) if isinstance(self.rpc, str) else self.rpc
+
+    @property
+    def most_per_gas(self) -> int:
+        """`max_fee` in wei."""
+        return int(self.max_fee * 10**9)
 
     @property
     def stores(self) -> tuple[str, ...]:
@@ -144,9 +165,9 @@ def _typed(values: dict[str, Any]) -> dict[str, Any]:
         if key not in known:
             raise ConfigError(f"unknown key {key!r}; known are {', '.join(known)}")
         kind, spoken = _KINDS.get(known[key].type, (str, "text"))
-        if key == "store" and type(value) is list:
+        if key in ("rpc", "store") and type(value) is list:
             if not all(type(each) is str for each in value):
-                raise ConfigError(f"'store' must be a text or a list of texts, not {value!r}")
+                raise ConfigError(f"{key!r} must be a text or a list of texts, not {value!r}")
             continue
         # In Python a boolean is an int; in TOML 120 is no float.
         if type(value) is not kind and not (kind is float and type(value) is int):

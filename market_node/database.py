@@ -10,15 +10,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from threading import RLock
 from typing import Any
-from urllib.parse import urlsplit
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, insert, inspect, make_url, select, text
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy import Connection, Engine, create_engine, event, insert, inspect, select, text
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import QueuePool
 
 from .errors import ConfigError, StateError
 from .files import sync
 from .locks import AdvisoryLock, FileLock
+from .state import state_url
 from .tables import FACTS, TABLES
 
 NAME = "state.db"
@@ -190,37 +190,6 @@ def in_memory() -> Database:
     _listen(engine)
     TABLES.create_all(engine)
     return Database(engine, "the state in memory")
-
-
-def state_url(home: Path, state: str) -> URL:
-    """Where the state is, as SQLAlchemy says it. Raises ConfigError."""
-    check_state(state)
-    if "://" not in state:
-        return URL.create("sqlite", database=str(home / Path(state).expanduser()))
-    try:
-        url = make_url(state)
-    except (ArgumentError, ValueError) as error:
-        raise ConfigError("'state' is not a database's URL") from error
-    return url if url.drivername == "sqlite" else url.set(drivername="postgresql+psycopg")
-
-
-def check_state(state: str) -> None:
-    """Refuses what cannot be a state, without a look at it. Raises ConfigError."""
-    if not state:
-        raise ConfigError("'state' is empty")
-    if "://" not in state:
-        return
-    try:
-        address = urlsplit(state)
-        password = address.password
-    except ValueError as error:
-        raise ConfigError("'state' is not a database's URL") from error
-    if address.scheme not in ("sqlite", "postgresql"):
-        raise ConfigError(f"'state' is a file or begins with postgresql://, not {address.scheme}://")
-    if address.scheme == "sqlite" and not address.path.removeprefix("/"):
-        raise ConfigError("'state' names no file")
-    if password is not None or "password=" in address.query:
-        raise ConfigError("'state' holds a password: put it into a file and write ?passfile=FILE, or into ~/.pgpass")
 
 
 def _listen(engine: Engine) -> None:

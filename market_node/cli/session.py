@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ..auditor import Auditor
     from ..chain import Chain
     from ..config import Config
+    from ..database import Database
     from ..history import History
     from ..keys import EncryptionKeys
     from ..node import Node
@@ -50,7 +51,7 @@ class Session:
 
         if given is not None:
             return given
-        return self.config.rpc if (self.home / NAME).exists() else DEVNET
+        return self.config.rpcs[0] if (self.home / NAME).exists() else DEVNET
 
     # --- secrets ---
 
@@ -110,12 +111,13 @@ class Session:
         if config.market is None:
             raise ConfigError(f"{self.home / NAME} names no 'market': deploy one, or write its address there")
         return Chain(
-            config.rpc,
+            config.rpcs,
             config.market,
             chain_id=config.chain_id,
             confirmations=config.confirmations,
             timeout=config.timeout,
             from_block=config.from_block,
+            max_fee=config.most_per_gas,
         )
 
     @cached_property
@@ -123,7 +125,15 @@ class Session:
         """The market, to read and to write to."""
         chain = self.chain  # before the keystore is opened: that takes a second
         chain.signer = self.signer
+        chain.remember(self.database)
         return chain
+
+    @cached_property
+    def database(self) -> "Database":
+        """What the node must not forget."""
+        from ..database import open_database
+
+        return open_database(self.home, self.config.state)
 
     @cached_property
     def history(self) -> "History":
@@ -147,14 +157,14 @@ class Session:
         """The account's node, as a participant or anyone."""
         from ..node import Node
 
-        return Node(self.home, self.signing, self.store, self.keys)
+        return Node(self.home, self.signing, self.store, self.keys, self.database)
 
     @cached_property
     def aggregator(self) -> "Aggregator":
         """The account's node, as an aggregator. Loads torch."""
         from ..aggregator import Aggregator
 
-        return Aggregator(self.home, self.signing, self.store, self.keys)
+        return Aggregator(self.home, self.signing, self.store, self.keys, self.database)
 
     def auditor(self, folder: Path | None, least_bond: int = 0) -> "Auditor":
         """The account as an auditor, with its reports in a folder; by default one per market in the home."""

@@ -113,7 +113,13 @@ def deploy(
     from ..errors import WrongChain
 
     config, shortest = session.config, parse_duration(min_phase, "--min-phase")
-    endpoint = Endpoint(config.rpc, timeout=config.timeout, confirmations=config.confirmations)
+    endpoint = Endpoint(
+        config.rpcs,
+        timeout=config.timeout,
+        confirmations=config.confirmations,
+        max_fee=config.most_per_gas,
+        chain_id=config.chain_id,
+    )
     if (chain_id := endpoint.chain_id()) != config.chain_id:
         raise WrongChain(f"{endpoint.name} serves chain {chain_id}, not {config.chain_id}")
     signer = session.signer

@@ -84,12 +84,23 @@ def open_round(node: Node, task: str) -> int:
 
 @pytest.fixture
 def untouched(node: Node, open_round: int) -> Iterator[None]:
-    """Whatever the test does, it changes neither a file of the node's home nor its money."""
+    """Whatever the test does, it changes neither a file of the node's home, nor what its state holds, nor its money."""
+    from market_node.database import open_database
+    from market_node.tables import BIDS, ROUNDS, TRANSACTIONS
+
+    def rows() -> list[tuple[object, ...]]:
+        database = open_database(node.home)
+        with database.begin() as connection:
+            found = [tuple(row) for table in (ROUNDS, BIDS, TRANSACTIONS) for row in connection.execute(table.select())]
+        database.close()
+        return found
 
     def everything() -> tuple[object, ...]:
-        files = {path: path.read_bytes() for path in sorted(node.home.rglob("*")) if path.is_file()}
+        # The bytes of a database change when it is opened.
+        paths = [path for path in sorted(node.home.rglob("*")) if path.is_file() and "state.db" not in path.name]
         status = node("status", "--json").document
-        return files, status["available"], status["locked"], status["held"]
+        money = status["available"], status["locked"], status["held"]
+        return {path: path.read_bytes() for path in paths}, rows(), money
 
     node("task check", node("status", open_round, "--json").document["task"])  # fetches the task: that is no change
     before = everything()

@@ -28,16 +28,18 @@ def test_what_is_left_out_has_its_default(tmp_path):
 def test_a_config_comes_back_as_it_was_written(tmp_path):
     config = Config(
         tmp_path / "home",
-        'https://node.example/v3/"key"',
+        ('https://node.example/v3/"key"', "http://127.0.0.1:8545"),
         11155111,
         MARKET,
         from_block=7,
         store=("https://kubo.example:5001", "gateway+https://gateway.example", "blocks"),
         store_timeout=12.5,
+        state="postgresql://alice@db.example/state?passfile=/run/secrets/pg",
         keys=Path("/elsewhere/keys"),
         password_file=Path("secrets/password"),
         confirmations=12,
         timeout=30.5,
+        max_fee=12.5,
         mixing=50,
     )
     path = write_config(config)
@@ -74,6 +76,12 @@ def test_a_store_is_one_place_or_several(tmp_path, written_as, stores):
     assert load_config(written(tmp_path, LEAST + f"store = {written_as}")).stores == stores
 
 
+def test_there_may_be_several_rpc_endpoints(tmp_path):
+    assert load_config(written(tmp_path, LEAST)).rpcs == ("http://127.0.0.1:8545",)
+    several = 'rpc = ["https://one.example", "http://127.0.0.1:8545"]\nchain_id = 1\n'
+    assert load_config(written(tmp_path, several)).rpcs == ("https://one.example", "http://127.0.0.1:8545")
+
+
 def test_an_address_gets_its_checksum(tmp_path):
     assert load_config(written(tmp_path, LEAST + f'market = "{MARKET.lower()}"')).market == MARKET
 
@@ -93,6 +101,15 @@ def test_an_address_gets_its_checksum(tmp_path):
         ("rpc = 7\nchain_id = 1", "'rpc' must be a text"),
         ('rpc = "ws://a"\nchain_id = 1', "'rpc' is not an http or https address"),
         ('rpc = "http://"\nchain_id = 1', "'rpc' is not an http"),
+        ("rpc = []\nchain_id = 1", "'rpc' is empty"),
+        ('rpc = ["http://a", "ws://a"]\nchain_id = 1', "'rpc' is not an http"),
+        ('rpc = ["http://a", 7]\nchain_id = 1', "'rpc' must be a text or a list of texts"),
+        (LEAST + 'state = ""', "'state' is empty"),
+        (LEAST + 'state = "mysql://a/b"', "'state' is a file or begins with postgresql://, not mysql://"),
+        (LEAST + 'state = "postgresql://a:b@c/d"', "'state' holds a password: put it into a file"),
+        (LEAST + "state = [1]", "'state' must be a text"),
+        (LEAST + "max_fee = 0", "'max_fee' is not between"),
+        (LEAST + "max_fee = nan", "'max_fee' is not between"),
         (LEAST + 'market = "0x12"', "'market' is not an address"),
         (LEAST + 'market = ""', "'market' is not an address"),
         (LEAST + "from_block = -1", "'from_block' is below 0"),

@@ -17,9 +17,10 @@ from sqlalchemy import event, insert, select, text
 from sqlalchemy.exc import IntegrityError
 
 from market_node import database as opening
-from market_node.database import MIGRATIONS, NEWEST, in_memory, open_database, state_url
+from market_node.database import MIGRATIONS, NEWEST, in_memory, open_database
 from market_node.errors import BadInput, ConfigError, StateError
 from market_node.seen import KEPT, Seen
+from market_node.state import state_url
 from market_node.tables import BIDS, BLOCKS, FACTS, TABLES
 from tests import postgres as tests_postgres
 
