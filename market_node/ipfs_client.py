@@ -5,6 +5,7 @@ a whole file in memory, and what is passed in `opts` under the name of an argume
 """
 
 import threading
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ import urllib3
 from ipfshttpclient import exceptions
 
 from .blocks import CHUNK, WIDTH
-from .ipfs_http import MARGIN, SLOWEST
+from .ipfs_http import ANSWER_LIMIT, MARGIN, SLOWEST
 from .kubo import Refused, broken_off, refused, shown, silent, unreachable
 
 warnings.filterwarnings("ignore", "The 'strict' parameter is no longer needed", FutureWarning)  # its, of every session
@@ -71,12 +72,14 @@ class IpfsClientApi:
 
     def block(self, cid: str, most: int, patience: float) -> bytes:
         """See `NodeApi.block`."""
-        read = bytearray()
+        read, end = bytearray(), time.monotonic() + patience + MARGIN
         with _spoken(patience), self._within(patience, self._client.block.get, cid, stream=True) as parts:
             for part in parts:
                 read += part[: most - len(read)]
                 if len(read) >= most:
                     break
+                if time.monotonic() > end:  # a drop now and then is no answer
+                    raise silent(patience)
         return bytes(read)
 
     def has_block(self, cid: str, patience: float) -> None:
@@ -107,8 +110,17 @@ class IpfsClientApi:
 
 
 def _in_parts(response: requests.Response, **_: object) -> None:
-    """It asks for whatever comes in one piece, which may have no end. So it is given pieces."""
-    response.iter_content = lambda *_, **__: response.raw.stream(1 << 16, decode_content=False)  # type: ignore[method-assign]
+    """It asks for whatever comes in one piece, which may have no end. So it is given pieces, and not for ever."""
+
+    def parts(*_: object, **__: object) -> Iterator[bytes]:
+        read = 0
+        for part in response.raw.stream(1 << 16, decode_content=False):
+            read += len(part)
+            if read > ANSWER_LIMIT:
+                raise requests.RequestException("an answer without end")
+            yield part
+
+    response.iter_content = parts  # type: ignore[method-assign]
 
 
 def _kind(host: str) -> str:

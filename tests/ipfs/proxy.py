@@ -86,8 +86,8 @@ class Proxy:
 class Endless:
     """A server that answers everything with a body that has no end, in one huge piece or without a length."""
 
-    def __init__(self, head: bytes = b"Content-Length: 1099511627776") -> None:
-        self.head = b"HTTP/1.1 200 OK\r\n" + head + b"\r\n\r\n"
+    def __init__(self, head: bytes = b"Content-Length: 1099511627776", status: bytes = b"200 OK") -> None:
+        self.head = b"HTTP/1.1 " + status + b"\r\n" + head + b"\r\n\r\n"
         self.sent = 0
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"

@@ -228,6 +228,14 @@ def test_an_endless_block_is_not_read_to_its_end(opened, tmp_path, head):
         assert mallory.sent < 20_000_000, "one block, and what lies in buffers"
 
 
+@pytest.mark.parametrize("status", [b"200 OK", b"500 Internal Server Error"])
+def test_an_endless_answer_is_not_read_to_its_end(opened, write, status):
+    with Endless(status=status) as mallory:
+        with pytest.raises(StorageError):
+            opened(mallory.url, 10.0).put(write(10))
+        assert mallory.sent < 300_000_000, "three times what an answer may have at most"
+
+
 def test_an_endless_chunk_is_not_read_to_its_end(opened, tmp_path):
     with Endless(b"Transfer-Encoding: chunked\r\n\r\nFFFFFFFFFF") as mallory:
         with pytest.raises(DigestMismatch):
