@@ -168,6 +168,13 @@ def load_encryption_keys(folder: Path, password: str) -> EncryptionKeys:
     return EncryptionKeys([_open(folder, version, password) for version in _versions(folder)])
 
 
+def newest_cost(folder: Path) -> int | None:
+    """The work to try a password that the newest version was made with; None where there is none."""
+    versions = _versions(folder)
+    cost = _read(_file(folder, versions[-1])).get("cost") if versions else None
+    return cost if type(cost) is int and 2 <= cost <= MOST_COST else None
+
+
 def _versions(folder: Path) -> list[int]:
     matches = (_VERSION.fullmatch(path.name) for path in folder.glob("encryption-*.json"))
     return sorted(int(match[1]) for match in matches if match)

@@ -21,9 +21,13 @@ Step: TypeAlias = Callable[Concatenate[Session, P], None]
 FINDINGS = 8
 """Exit code of an audit that found something."""
 
+SICK = 9
+"""Exit code of `doctor` where something does not work."""
+
 EXIT_CODES = (
     "Exit codes: 0 done · 1 unexpected · 2 bad input, configuration or password · 3 wrong phase · 4 storage · "
-    f"5 chain · 6 model · 7 seal or key · {FINDINGS} the audit found something · 130 interrupted"
+    f"5 chain · 6 model · 7 seal or key · {FINDINGS} the audit found something · {SICK} the doctor found something · "
+    "130 interrupted"
 )
 
 Home = Annotated[

@@ -2,9 +2,10 @@
 
 import typer
 
-from . import audit, demo, explain, money, round_, run, setup, status, steps
+from . import audit, demo, doctor, explain, money, round_, run, setup, status, steps
 from .app import Debug, Home, Json, PasswordFile, group
 from .auditor import auditor
+from .keys import keys
 from .network import devnet
 from .task import task
 
@@ -40,12 +41,13 @@ All of it by itself:
 """,
 )
 app.add_typer(devnet, name="devnet", rich_help_panel="Set up")
+app.add_typer(keys, name="keys", rich_help_panel="Set up")
 for noun in (setup, money):
     noun.add_to(app)
 app.add_typer(task, name="task", rich_help_panel="Run a round")
 app.add_typer(round_.round_, name="round", rich_help_panel="Run a round")
 app.add_typer(auditor, name="auditor", rich_help_panel="Look")
-for noun in (round_, steps, run, status, explain, audit, demo):
+for noun in (round_, steps, run, doctor, status, explain, audit, demo):
     noun.add_to(app)
 
 
