@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 SEED   ?= 0
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo test test-python test-solidity lint slither prove bench campaign abi fuzz mutants clean
+.PHONY: demo test test-python test-solidity lint slither prove bench campaign soak abi fuzz mutants clean
 .DEFAULT_GOAL := test
 
 # The demo needs Python packages alone; Node.js, the compiler and the linters come with the rest.
@@ -84,6 +84,10 @@ campaign: node_modules/.installed
 # A long campaign of the crowd in tests/contracts/invariants; `make test` runs a short one.
 fuzz: node_modules/.installed
 	INVARIANT_RUNS=$(or $(INVARIANT_RUNS),10000) INVARIANT_DEPTH=$(or $(INVARIANT_DEPTH),128) $(BIN)/python -m benchmarks.fuzz
+
+# Half an hour: nodes that are left alone for 50 rounds, and nodes that are killed 200 times.
+soak: node_modules/.installed
+	$(BIN)/python -m tests.soak
 
 # Breaks the code on purpose and checks that the tests notice.
 mutants: node_modules/.installed

@@ -270,7 +270,7 @@ def adopt(
     samples = len(shares.training)
     kept = _tuned(training, own, seed)
     mixed = _tuned(training, mix(own, delivered, sellers, samples, trust), seed)
-    before, after = (training.evaluate(model, shares.holdout) for model in (kept, mixed))
+    before, after = (training.evaluate(model, shares.holdout).detach() for model in (kept, mixed))
     keep = keeps_own(before, after, samples)
     return Adoption(weights_of(kept if keep else mixed), rating(before, after), keep)
 

@@ -144,10 +144,11 @@ class Deeds:
             log.warning("round %d: the delivery cannot be used: %s", step.round, error)
             return Done()
         except NotFound:
-            if self.patience.times(step.key) >= TRIES_BEFORE_REJECTING and self._is_late(step.round):
-                self.hopeless.add(step.round)
-                log.warning("round %d: the delivery did not come", step.round)
-            raise
+            if self.patience.times(step.key) < TRIES_BEFORE_REJECTING or not self._is_late(step.round):
+                raise
+            self.hopeless.add(step.round)
+            log.warning("round %d: the delivery did not come", step.round)
+            return Done()
         return Done("fetched what was bought")
 
     def evaluate(self, step: Step) -> Done:

@@ -1,6 +1,9 @@
 """What a node joins and opens by itself follows from its policy, and each no has a plain reason."""
 
+import re
+import tomllib
 from dataclasses import fields, replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -150,6 +153,25 @@ def test_no_field_takes_a_secret():
     """A policy is copied, shown and logged; passwords stand in files that the configuration names."""
     names = {each.name for table in TABLES.values() for each in fields(table)}
     assert not {name for name in names if any(word in name for word in ("password", "key", "secret", "seed"))}
+
+
+# --- the guide ---
+
+GUIDE = (Path(__file__).parent.parent.parent / "docs" / "running.md").read_text(encoding="utf-8")
+
+
+def test_the_guides_policies_are_policies():
+    found = re.findall(r"<!-- policy -->\n```toml\n(.*?)```\n<!-- /policy -->", GUIDE, flags=re.S)
+    tables = tomllib.loads("\n".join(found).replace('"TASK"', f'"{TASK.hex()}"'))
+    read = read_policy(tables, MONEY)
+    assert len(found) == 3
+    assert read.participant and read.aggregator and read.auditor
+
+
+def test_the_guide_names_every_key():
+    missing = [each.name for table in TABLES.values() for each in fields(table) if f"`{each.name}`" not in GUIDE]
+    shown = re.findall(r"^(\w+) = ", GUIDE, flags=re.M)
+    assert set(missing) <= {*shown, "draw", "reveal", "settle", "challenge", "refute", "listen"}
 
 
 # --- what a participant joins ---
