@@ -1,6 +1,6 @@
 """A Kubo node's RPC API as a store: files stream up and down, and nothing that the node says is believed.
 
-Two clients speak to the node, behind one protocol: `ipfs_http` (httpx) and `ipfs_client` (ipfshttpclient).
+Two clients speak to the node, behind one protocol: `ipfs_client` (ipfshttpclient) and `ipfs_http` (httpx).
 """
 
 import time

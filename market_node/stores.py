@@ -10,8 +10,8 @@ from .store import BlockStore, Digest, Store
 
 log = logging.getLogger(__name__)
 
-KINDS = ("http", "https", "ipfshttpclient+http", "ipfshttpclient+https", "gateway+http", "gateway+https")
-"""Schemes of the places that are no folders: a Kubo node's RPC API by httpx or by ipfshttpclient, and a gateway."""
+KINDS = ("http", "https", "httpx+http", "httpx+https", "gateway+http", "gateway+https")
+"""Schemes of the places that are no folders: a Kubo node's RPC API, by ipfshttpclient or by httpx, and a gateway."""
 
 
 def check_places(places: Sequence[str]) -> None:
@@ -56,13 +56,13 @@ def _open(place: str, home: Path, patience: float) -> Store:
         return GatewayStore(rest, patience)
     from .kubo import KuboStore
 
-    if kind == "ipfshttpclient":
-        from .ipfs_client import IpfsClientApi  # half a second of imports
+    if kind == "httpx":
+        from .ipfs_http import HttpxApi
 
-        return KuboStore(IpfsClientApi(rest), patience)
-    from .ipfs_http import HttpxApi
+        return KuboStore(HttpxApi(rest), patience)
+    from .ipfs_client import IpfsClientApi
 
-    return KuboStore(HttpxApi(place), patience)
+    return KuboStore(IpfsClientApi(place), patience)
 
 
 class Stores:

@@ -121,17 +121,17 @@ def test_a_place_is_a_folder_a_kubo_node_or_a_gateway(tmp_path):
     folder = open_store(["blocks"], tmp_path, 1.0)
     assert isinstance(folder, BlockStore) and folder.folder == tmp_path / "blocks"
     kubo = open_store(["http://127.0.0.1:5001"], tmp_path, 7.0)
-    assert isinstance(kubo, KuboStore) and isinstance(kubo.api, HttpxApi) and kubo.patience == 7.0
-    several = open_store(["ipfshttpclient+https://kubo.example", "gateway+https://gateway.example"], tmp_path, 7.0)
+    assert isinstance(kubo, KuboStore) and isinstance(kubo.api, IpfsClientApi) and kubo.patience == 7.0
+    several = open_store(["httpx+https://kubo.example", "gateway+https://gateway.example"], tmp_path, 7.0)
     assert isinstance(several, Stores)
     first, second = several.stores
-    assert isinstance(first, KuboStore) and isinstance(first.api, IpfsClientApi)
+    assert isinstance(first, KuboStore) and isinstance(first.api, HttpxApi)
     assert isinstance(second, GatewayStore)
 
 
 @pytest.mark.filterwarnings("ignore:The 'strict' parameter:FutureWarning")
 def test_what_is_secret_in_an_address_is_not_in_a_message(tmp_path, model):
-    for kind in ("", "ipfshttpclient+"):
+    for kind in ("", "httpx+"):
         store = open_store([f"{kind}http://alice:hunter2@127.0.0.1:1/token"], tmp_path, 0.5)
         with pytest.raises(StorageError, match=r"at http://127\.0\.0\.1:1,") as failure:
             store.put(model)
