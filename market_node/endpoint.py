@@ -115,6 +115,11 @@ class Endpoint:
             except BlockNotFound:
                 return None
 
+    def time(self, number: int) -> int:
+        """When a block was made, seconds since the epoch."""
+        with self.reached():
+            return int(self.web3.eth.get_block(number)["timestamp"])
+
     def now(self) -> int:
         """Seconds since the epoch as a transaction sent now would see them, as far as the node can tell."""
         with self.reached():
@@ -178,6 +183,8 @@ class Endpoint:
     def remember(self, database: Database) -> None:
         """Keeps what is sent from now on in a database, and which blocks were seen."""
         with self._lock:
+            if database is self.database:
+                return
             self.database, self.seen = database, Seen(database)
             self._senders.clear()
             if isinstance(self.web3.provider, Providers):
@@ -208,6 +215,15 @@ class Endpoint:
                 tuple(receipt["logs"]),
                 receipt.get("contractAddress"),
             )
+
+    def cost(self, transaction: str) -> tuple[int, int] | None:
+        """In which block a transaction is, and what its gas has cost, wei; None where it is in none."""
+        with self.reached():
+            try:
+                receipt: Any = self.web3.eth.get_transaction_receipt(transaction)  # type: ignore[arg-type]
+            except TransactionNotFound:
+                return None
+            return int(receipt["blockNumber"]), int(receipt["gasUsed"]) * int(receipt["effectiveGasPrice"])
 
     # --- failures ---
 
