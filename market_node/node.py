@@ -23,6 +23,7 @@ from .journal import Entry, Journal
 from .keys import EncryptionKeys
 from .records import Bid, Model, Participant, Round
 from .recovery import NOTE, Secrets, find_secrets, new_secrets
+from .retention import sweep
 from .seal import Envelope, open_file, read_header, seal_file, sealed_limit, unwrap_key, wrap_key
 from .sketch import sketch
 from .store import Store
@@ -55,6 +56,7 @@ class Node:
         self, folder: Path, chain: Chain, store: Store, keys: EncryptionKeys, database: Database | None = None
     ) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        sweep(folder, {})  # opened models that a killed step has left
         self.database = database or open_database(folder)
         chain.remember(self.database)
         self.folder = folder
