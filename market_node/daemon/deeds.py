@@ -75,14 +75,14 @@ class Deeds:
         rows = encode_rows(round_.settlement.rows)
         excluded = encode_excluded(round_.settlement.excluded, len(round_.participants))
         paid = tuple(self.chain.pay_out(step.round, rows, excluded, *span) for span in self._unpaid(round_))
-        return Done("paid everybody", paid)
+        return Done("paid everybody" if paid else "", paid)
 
     def refund(self, step: Step) -> Done:
         round_ = self.node.round(step.round)
         receipts = [self.chain.refund(step.round, *span) for span in self._unpaid(round_)]
         waiting = [each for each in standing(round_) if round_.challenges[each].refunded is None]
         receipts += [self.chain.refund_challenge(step.round, each) for each in waiting]
-        return Done("void: everybody has what is theirs", tuple(receipts))
+        return Done("void: everybody has what is theirs" if receipts else "", tuple(receipts))
 
     def withdraw(self, step: Step) -> Done:
         above = self.outlook.withdrawal
@@ -90,9 +90,10 @@ class Deeds:
 
     def _unpaid(self, round_: Round) -> list[tuple[int, int]]:
         """The batches in which somebody has not been paid; the first one where only the aggregator has not."""
-        paid = self.node.history.trail(round_.number).paid
+        trail = self.node.history.trail(round_.number)
         batches = list(spans(round_, BATCH))
-        return [each for each in batches if not paid.issuperset(range(*each))] or batches[:1]
+        unpaid = [each for each in batches if not trail.paid.issuperset(range(*each))]
+        return unpaid or (batches[:1] if trail.aggregator is None else [])
 
     # --- the aggregator ---
 
