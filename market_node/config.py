@@ -53,6 +53,13 @@ class Config:
     keys: Path = Path("keys")
     """The folder of the account and its encryption keys."""
 
+    signer: str | None = None
+    """Who keeps the account's key instead of that folder: a signer that speaks clef's JSON-RPC, `http://127.0.0.1:8550`
+    or `unix:/run/clef/clef.ipc`. `account` says whose key it must use."""
+
+    account: str | None = None
+    """The address of the signer's account; without a signer, the folder says it."""
+
     password_file: Path | None = None
     """A file that holds the keys' password, readable by its owner only; without one the node asks."""
 
@@ -70,8 +77,8 @@ class Config:
 
     def __post_init__(self) -> None:
         _check(bool(self.rpcs), "rpc", "is empty")
-        for address in map(urlsplit, self.rpcs):
-            right = address.scheme in ("http", "https") and bool(address.hostname)
+        for place in map(urlsplit, self.rpcs):
+            right = place.scheme in ("http", "https") and bool(place.hostname)
             _check(right, "rpc", "is not an http or https address")
         _check(self.chain_id >= 1, "chain_id", "is below 1")
         _check(self.market is None or Web3.is_address(self.market), "market", "is not an address")
@@ -83,8 +90,15 @@ class Config:
         _check(0 < self.timeout < 86_400, "timeout", "is not between 0 and 86,400 seconds")
         _check(0 < self.max_fee < 1e9, "max_fee", "is not between 0 and 1,000,000,000 gwei")
         _check(self.mixing >= 0, "mixing", "is below 0")
-        if self.market is not None:
-            object.__setattr__(self, "market", checksum(self.market))
+        _check((self.signer is None) == (self.account is None), "signer", "and 'account' go together")
+        if self.signer is not None:
+            from .signer import check_signer  # few have one
+
+            check_signer(self.signer)
+            _check(Web3.is_address(self.account), "account", "is not an address")
+        for key in ("market", "account"):
+            if (address := getattr(self, key)) is not None:
+                object.__setattr__(self, key, checksum(address))
         for key in ("keys", "password_file"):
             if (path := getattr(self, key)) is not None:
                 object.__setattr__(self, key, self.home / path)

@@ -11,8 +11,6 @@ from .amounts import Money
 from .screen import Screen
 
 if TYPE_CHECKING:
-    from eth_account.signers.local import LocalAccount
-
     from ..aggregator import Aggregator
     from ..auditor import Auditor
     from ..chain import Chain
@@ -21,6 +19,7 @@ if TYPE_CHECKING:
     from ..history import History
     from ..keys import EncryptionKeys
     from ..node import Node
+    from ..signer import Signer
     from ..store import Store
 
 DEVNET = "http://127.0.0.1:8545"
@@ -66,10 +65,14 @@ class Session:
         return read_password(path if path is not None else lambda: _ask(twice))
 
     @cached_property
-    def signer(self) -> "LocalAccount":
-        """The account, opened."""
+    def signer(self) -> "Signer":
+        """The account, opened; or whoever signs for it."""
         from ..keys import load_account
 
+        if self.config.signer is not None and self.config.account is not None:
+            from ..signer import RemoteSigner
+
+            return RemoteSigner(self.config.signer, self.config.account, self.config.timeout)
         with self.screen.working("opening the keystore"):
             return load_account(self.config.keys, self._password)
 
@@ -90,7 +93,7 @@ class Session:
         """The account's address, which takes no password; None where the home has no account."""
         from ..keys import account_address
 
-        return account_address(self.config.keys)
+        return self.config.account or account_address(self.config.keys)
 
     @property
     def address(self) -> str:

@@ -36,6 +36,13 @@ def init(
             help="Where sealed files go: a folder of blocks, shared with the others, or a Kubo node's http address.",
         ),
     ] = "blocks",
+    signer: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PLACE", help="A signer that keeps the account's key, such as clef: its http address, or unix:PATH."
+        ),
+    ] = None,
+    account: Annotated[str | None, typer.Option(metavar="ADDRESS", help="With --signer, whose key it keeps.")] = None,
     light_kdf: Annotated[
         bool,
         typer.Option("--light-kdf", metavar="", help="Make the password quick to try: for tests and devnets alone."),
@@ -57,20 +64,19 @@ def init(
     url = session.rpc(rpc)
     endpoint = Endpoint(url)
     chain_id = endpoint.chain_id()
-    config = Config(home, url, chain_id, market, from_block, _store(store))
+    config = Config(home, url, chain_id, market, from_block, _store(store), signer=signer, account=account)
     if market is not None and not endpoint.has_code(market):
         raise BadInput(f"no market stands at {market} on chain {chain_id}")
     # Whatever an interrupted `init` has left is used: keys are never overwritten.
-    address, cost = account_address(config.keys), 1 << 12 if light_kdf else SCRYPT_COST
+    address, cost = config.account or account_address(config.keys), 1 << 12 if light_kdf else SCRYPT_COST
     if address is None or not list(config.keys.glob("encryption-*.json")):
-        password = session.password(twice=address is None)
+        password = session.password(twice=address is None or config.account is not None)
         with session.screen.working("making keys"):
             if address is None:
-                made = create_account(config.keys, password, cost=cost)
-            else:
-                made = load_account(config.keys, password)
+                address = create_account(config.keys, password, cost=cost).address
+            elif config.account is None:
+                load_account(config.keys, password)  # that the password is the one of before
             create_encryption_key(config.keys, password, cost=cost)
-        address = made.address
     path = write_config(config)
     ether = faucet.give(url, address) if chain_id == faucet.CHAIN_ID else endpoint.ether(address)
     session.screen.facts(
