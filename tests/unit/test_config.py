@@ -36,6 +36,8 @@ def test_a_config_comes_back_as_it_was_written(tmp_path):
         store_timeout=12.5,
         state="postgresql://alice@db.example/state?passfile=/run/secrets/pg",
         keys=Path("/elsewhere/keys"),
+        signer="unix:/run/clef/clef.ipc",
+        account=MARKET,
         password_file=Path("secrets/password"),
         confirmations=12,
         timeout=30.5,
