@@ -1,0 +1,454 @@
+"""Nodes that are left alone: rounds in which nobody touches them, and what they do when something goes wrong."""
+
+import json
+import logging
+import os
+import signal
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+from safetensors.torch import save_file
+
+from market_node.aggregator import Aggregator
+from market_node.auditor import Auditor
+from market_node.chain import Chain
+from market_node.daemon import Daemon
+from market_node.daemon.meters import Meters, Watch
+from market_node.deploy import deploy, mint
+from market_node.devnet import Devnet
+from market_node.errors import ConfigError, MalformedUpdate, NotFound, StorageError, WrongChain
+from market_node.keys import EncryptionKeys
+from market_node.models import publish_task
+from market_node.phases import Phase
+from market_node.policy import Auditing, Opening, Participation, Policy, Running
+from market_node.seal import generate_keypair
+from market_node.store import BlockStore
+from tests.integration.stage import Meddler
+from tests.soak.pupil import TRAINING, Pupil
+from tests.soak.town import Town
+
+PHASE = 600
+TOKEN = 10**18
+KILLS = 20
+
+# --- real processes, as an operator starts them ---
+
+
+@pytest.fixture
+def town(tmp_path) -> Iterator[Town]:
+    with Town(tmp_path, 3) as town:
+        yield town
+
+
+def test_a_round_goes_through_and_nobody_touches_a_node(town):
+    town.start(*town.houses)
+    town.pass_round(1, 3)
+    _check_that_one_key_has_one_node(town)
+    town.stop(*town.houses)  # SIGTERM, and each ends with 0
+    assert town.sent_twice() == []
+    assert town.findings() == []
+    round_ = town.history.round(1)
+    assert sum(map(len, round_.settlement.rows)) == 6, "each has bought from both others"
+    for name in town.houses:
+        levels = {event["level"] for event in town.events(name) if "clock" not in event["message"]}
+        assert levels == {"info"}, town.tail(town.houses[name])
+    assert any("every row is right" in event["message"] for event in town.events("auditor"))
+    _check_that_no_log_holds_a_secret(town)
+
+
+def _check_that_one_key_has_one_node(town: Town) -> None:
+    """A second node with the same home refuses to start, and the first goes on."""
+    first = town.houses["p1"].process
+    town.start("p1")
+    second, town.houses["p1"].process = town.houses["p1"].process, first
+    end = time.monotonic() + 60
+    while (code := town._ask({"alive": [second]})[str(second)]) is None:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    assert code not in (0, -signal.SIGKILL)
+    refusal = town.houses["p1"].log.read_text().splitlines()
+    assert any(line.startswith("error: ") and "two nodes with one key" in line for line in refusal)
+    os.kill(first, 0)
+
+
+def _check_that_no_log_holds_a_secret(town: Town) -> None:
+    from market_node.keys import load_account, load_encryption_keys
+    from tests.soak.town import PASSWORD
+
+    for house in town.houses.values():
+        text = house.log.read_text().lower()
+        keys = load_encryption_keys(house.home / "keys", PASSWORD)
+        secrets = [load_account(house.home / "keys", PASSWORD).key.hex(), keys.private(keys.public).hex(), PASSWORD]
+        assert not [secret for secret in secrets if secret.lower().removeprefix("0x") in text]
+
+
+def test_nodes_that_are_killed_twenty_times_lose_nothing(tmp_path):
+    """At step boundaries and at random times; `make soak` does it two hundred times."""
+    with Town(tmp_path, 5, seed=7) as town:
+        town.kills_wanted = KILLS
+        town.start(*town.houses)
+        rounds = 0
+        while rounds < 2 or town.kills < KILLS:
+            rounds += 1
+            town.pass_round(rounds, 5)
+        town.stop(*town.houses)
+        assert town.kills >= KILLS
+        assert town.sent_twice() == []
+        assert town.findings() == []
+        for number in range(1, rounds + 1):
+            round_ = town.history.round(number)
+            assert all(each.reveal for each in round_.participants), "nobody loses a reveal bond"
+            assert round_.settlement.excluded == frozenset(), "nobody loses a key or a model"
+        town.check_databases()
+
+
+# --- nodes in this process, whose clock stands still ---
+
+
+@dataclass
+class Village:
+    """Nodes on one devnet, one look after the other."""
+
+    folder: Path
+    devnet: Devnet = field(default_factory=Devnet)
+    daemons: dict[str, Daemon] = field(default_factory=dict)
+    clock: float = 0.0
+    """Of the nodes' patience, seconds."""
+
+    def __post_init__(self) -> None:
+        self.operator = self.devnet.accounts[0]
+        self.deployment = deploy(self.devnet.provider, self.operator, min_phase=60)
+        self.store = BlockStore(self.folder / "blocks")
+        save_file(dict(Pupil(0).build_model().state_dict()), self.folder / "base")
+        self.task = publish_task(self.store, self.folder / "base", "line").digest
+        self.keys: dict[str, EncryptionKeys] = {}
+        self.run = Running(interval=1.0)
+
+    def participation(self, number: int = 1, **changes: object) -> Participation:
+        plain = Participation(
+            training=f"tests.soak.pupil:number_{number}",
+            tasks=(self.task,),
+            samples=TRAINING,
+            value=50 * TOKEN,
+            cost=TOKEN,
+            isolate=False,
+        )
+        return replace(plain, **changes)
+
+    def opening(self, **changes: object) -> Opening:
+        lengths = dict.fromkeys(("commit", "draw", "reveal", "settle", "challenge", "refute"), PHASE)
+        plain = Opening(task=self.task, reveal_bond=10 * TOKEN, fee=TOKEN, max_samples=8192, rounds=1, **lengths)
+        return replace(plain, **changes)
+
+    def chain(self, name: str, provider=None) -> Chain:
+        names = ("operator", "agnes", "alice", "bob", "carol")
+        return Chain(provider or self.devnet.provider, self.deployment.market, self.devnet.accounts[names.index(name)])
+
+    def join(self, name: str, policy: Policy, provider=None) -> Daemon:
+        """A node of that name; one that joins again goes on where it was."""
+        chain = self.chain(name, provider)
+        if name not in self.keys:
+            mint(self.devnet.provider, self.operator, self.deployment.token, chain.account, 1000 * TOKEN)
+            chain.fund(1000 * TOKEN)
+            self.keys[name] = EncryptionKeys([generate_keypair()[0]])
+        node = Aggregator(self.folder / name, chain, self.store, self.keys[name])
+        auditor = Auditor(chain, self.folder / name / "reports", node.history) if policy.auditor else None
+        self.daemons[name] = Daemon(node, replace(policy, run=self.run), auditor, clock=lambda: self.clock)
+        return self.daemons[name]
+
+    def settle_down(self, *names: str) -> None:
+        """Looks until nobody has anything to do."""
+        daemons = [self.daemons[name] for name in names or self.daemons]
+        end = time.monotonic() + 60
+        busy = True
+        while busy:
+            assert time.monotonic() < end
+            moved = [daemon.look() for daemon in daemons]
+            busy = any(moved) or any(daemon.deeds.trainer.running for daemon in daemons)
+
+    def warp(self) -> None:
+        self.devnet.warp(PHASE)
+        self.clock += 60
+
+    def to(self, phase: Phase) -> None:
+        """Plays the first round until it is in a phase, and everybody has done what that is for."""
+        self.settle_down()
+        while (now := self.seen().phase(1)) != phase:
+            assert now < phase, f"the round is in {now}"
+            self.warp()
+            self.settle_down()
+
+    def seen(self) -> Chain:
+        return self.chain("operator")
+
+    def round(self):
+        return next(iter(self.daemons.values())).outlook.node.round(1)
+
+
+@pytest.fixture
+def village(tmp_path) -> Village:
+    return Village(tmp_path)
+
+
+@pytest.fixture
+def three(village) -> Village:
+    """An aggregator, Alice and Bob."""
+    village.join("agnes", Policy(aggregator=village.opening()))
+    village.join("alice", Policy(participant=village.participation(1)))
+    village.join("bob", Policy(participant=village.participation(2)))
+    return village
+
+
+def test_one_account_can_take_every_role(village):
+    village.join(
+        "agnes", Policy(participant=village.participation(1), aggregator=village.opening(), auditor=Auditing())
+    )
+    village.join("alice", Policy(participant=village.participation(2)))
+    village.to(Phase.PAYOUT)
+    village.settle_down()
+    ledger = village.daemons["alice"].outlook.node.history.refresh()
+    assert len(ledger.trails[1].paid) == 2
+    assert village.daemons["agnes"].chain.account in {each.account for each in ledger.rounds[1].participants}
+    assert (village.folder / "agnes" / "reports" / "round-1.json").exists()
+
+
+def test_a_node_that_joins_again_goes_on_where_it_was(three):
+    three.settle_down()
+    alice = three.join("alice", Policy(participant=three.participation(1)))
+    three.to(Phase.PAYOUT)
+    three.settle_down()
+    index = next(i for i, each in enumerate(three.round().participants) if each.account == alice.chain.account)
+    assert three.round().participants[index].reveal is not None
+    assert three.round().participants[index].rating is not None
+
+
+def test_a_model_is_trained_on_from_what_was_bought(three):
+    opening = three.opening(rounds=2)
+    three.join("agnes", Policy(aggregator=opening))
+    three.to(Phase.PAYOUT)
+    three.settle_down()
+    studies = three.daemons["alice"].outlook.studies
+    offered, adopted = studies.path(2, "offer"), studies.judged(1)
+    assert adopted is not None and offered.exists()
+    assert json.loads(offered.with_suffix(".json").read_text())["loss"] == adopted.loss
+
+
+def test_a_refused_round_is_said_once_and_not_joined(three, caplog):
+    caplog.set_level(logging.INFO, "market_node.daemon")
+    three.join("alice", Policy(participant=three.participation(1, highest_fee=0)))
+    three.settle_down()
+    for _ in range(3):
+        three.daemons["alice"].look()
+    said = [each for each in caplog.messages if "not joined" in each]
+    assert said == [f"round 1: not joined: its fee of {TOKEN} base units is above 0 base units"]
+    assert len(three.round().participants) == 1
+
+
+def test_what_fails_is_said_once_tried_again_and_holds_nobody_up(three, caplog, monkeypatch):
+    alice = three.daemons["alice"]
+    with monkeypatch.context() as patch:
+
+        def full(*_: object) -> bytes:
+            raise StorageError("no space left on the device")
+
+        alice.outlook.node.store = BlockStore(three.folder / "alices blocks")
+        patch.setattr(alice.outlook.node.store, "put", full)
+        patch.setattr(alice.outlook.node.store, "get", three.store.get)
+        three.settle_down()
+        for _ in range(5):
+            three.clock += 60
+            three.settle_down()
+        assert [each.account for each in three.round().participants] == [three.daemons["bob"].chain.account]
+    said = [each for each in caplog.messages if "no space left" in each]
+    assert said == ["round 1: commit: no space left on the device"]
+    alice.outlook.node.store = three.store
+    three.clock += 60
+    three.settle_down()
+    assert len(three.round().participants) == 2
+
+
+def test_a_fault_in_the_code_is_an_error_in_one_line_and_the_node_goes_on(three, caplog, monkeypatch):
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("a\nbug")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(three.daemons["alice"].outlook.node, "commit", broken)
+        three.settle_down()
+    errors = [each.getMessage() for each in caplog.records if each.levelno == logging.ERROR]
+    assert errors == ["round 1: commit: RuntimeError: a bug (unexpected)"]
+    three.clock += 60
+    three.settle_down()
+    assert len(three.round().participants) == 2
+
+
+def test_nothing_is_sent_while_something_is_on_its_way(three, monkeypatch):
+    alice = three.daemons["alice"]
+    nonce = alice.chain.endpoint.nonce
+    monkeypatch.setattr(alice.chain.endpoint, "nonce", lambda who, at="latest": nonce(who, at) + (at == "pending"))
+    three.settle_down()
+    assert three.seen().encryption_key(alice.chain.account) is None
+    monkeypatch.undo()
+    three.settle_down()
+    assert len(three.round().participants) == 2
+
+
+def test_an_unusable_delivery_is_rejected(three, monkeypatch):
+    def spoilt(*_: object) -> None:
+        raise MalformedUpdate("the delivered file is not the one on the delivery list")
+
+    alice = three.daemons["alice"]
+    monkeypatch.setattr(alice.outlook.node, "fetch", spoilt)
+    three.to(Phase.CHALLENGE)
+    rejected = {each.account for each in three.round().participants if each.rejected}
+    assert rejected == {alice.chain.account}
+
+
+def test_a_delivery_that_does_not_come_is_rejected_only_when_it_is_late(three, monkeypatch):
+    def missing(*_: object) -> None:
+        raise NotFound("no store has it")
+
+    alice = three.daemons["alice"]
+    monkeypatch.setattr(alice.outlook.node, "fetch", missing)
+    three.to(Phase.CHALLENGE)
+    for _ in range(5):
+        three.clock += 60
+        three.settle_down()
+    assert not any(each.rejected for each in three.round().participants)
+    three.devnet.warp(PHASE * 4 // 5)
+    three.clock += 60
+    three.settle_down()
+    assert {each.account for each in three.round().participants if each.rejected} == {alice.chain.account}
+
+
+def test_where_the_aggregator_is_gone_the_participants_get_their_deposits_and_more(three):
+    three.settle_down()
+    del three.daemons["agnes"]
+    three.devnet.warp(PHASE + 60)  # past everybody's turn to draw
+    three.settle_down()
+    three.to(Phase.VOID)
+    three.devnet.warp(60)
+    three.settle_down()
+    for name in ("alice", "bob"):
+        chain = three.daemons[name].chain
+        assert chain.available(chain.account) > 1000 * TOKEN, "a share of the bond"
+
+
+def test_what_is_above_the_threshold_is_withdrawn(village):
+    alice = village.join(
+        "alice", Policy(participant=village.participation(1, withdraw_above=500 * TOKEN, keep=200 * TOKEN))
+    )
+    village.settle_down()
+    assert alice.chain.available(alice.chain.account) == 200 * TOKEN
+    assert alice.chain.token.balance(alice.chain.account) == 800 * TOKEN
+
+
+def test_a_devnet_that_was_started_anew_is_recognised(village):
+    between = Meddler(village.devnet)
+    alice = village.join("alice", Policy(participant=village.participation()), between)
+    village.settle_down()
+    another = Devnet(clock=lambda: 1_800_000_000)
+    for _ in range(3):
+        another.mine()
+    between.honest = another.provider
+    with pytest.raises(WrongChain, match="a development chain was started anew"):
+        alice.look()
+
+
+def test_a_chain_that_does_not_answer_is_said_once_and_asked_again(village, caplog):
+    caplog.set_level(logging.INFO, "market_node.daemon")
+    broken: list[bool] = []
+
+    def sometimes(params, ask):
+        if broken:
+            raise ConnectionError
+        return ask("eth_blockNumber", params)
+
+    alice = village.join(
+        "alice", Policy(participant=village.participation()), Meddler(village.devnet, eth_blockNumber=sometimes)
+    )
+    village.settle_down()
+    broken.append(True)
+    for _ in range(4):
+        assert not alice.look()
+        village.clock += 60
+    broken.clear()
+    alice.look()
+    said = [each for each in caplog.messages if each.startswith(("look", "the chain can"))]
+    assert len(said) == 2
+    assert "does not answer" in said[0]
+
+
+def test_a_clock_that_is_not_the_chains_is_said_once(village, caplog):
+    """The devnet's stands in 2025."""
+    village.join("alice", Policy(participant=village.participation()))
+    village.settle_down()
+    village.devnet.mine()
+    village.settle_down()
+    said = [each for each in caplog.messages if "clock" in each]
+    assert len(said) == 1
+    assert said[0].endswith("s behind this machine's; the chain's counts")
+
+
+def test_the_loop_ends_after_the_step_that_it_is_taking(three, monkeypatch):
+    alice = three.daemons["alice"]
+    publish = alice.chain.set_encryption_key
+
+    def end_meanwhile(key: bytes) -> object:
+        alice.ending.set()
+        return publish(key)
+
+    monkeypatch.setattr(alice.chain, "set_encryption_key", end_meanwhile)
+    alice.run()
+    assert three.seen().encryption_key(alice.chain.account) == alice.outlook.node.keys.public
+
+
+# --- for whoever watches ---
+
+
+def got(url: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def test_health_and_metrics_are_served(village):
+    alice = village.join("alice", Policy(participant=village.participation()))
+    watch = Watch(alice.meters, "127.0.0.1", 0)
+    try:
+        village.settle_down()
+        status, health = got(f"http://127.0.0.1:{watch.port}/healthz")
+        assert (status, json.loads(health)["ok"]) == (200, True)
+        status, metrics = got(f"http://127.0.0.1:{watch.port}/metrics")
+        assert status == 200
+        assert 'market_node_steps_total{outcome="done",step="publish"} 1.0' in metrics
+        assert "market_node_available_tokens 1000.0" in metrics
+        assert "process_resident_memory_bytes" in metrics
+        assert got(f"http://127.0.0.1:{watch.port}/keys")[0] == 404
+    finally:
+        watch.close()
+
+
+def test_a_node_that_sees_no_chain_is_not_well():
+    meters = Meters(interval=1)
+    watch = Watch(meters, "127.0.0.1", 0)
+    try:
+        meters.last_look -= meters.late + 1
+        assert got(f"http://127.0.0.1:{watch.port}/healthz")[0] == 503
+    finally:
+        watch.close()
+
+
+def test_a_port_that_is_taken_is_said():
+    watch = Watch(Meters(1), "127.0.0.1", 0)
+    try:
+        with pytest.raises(ConfigError, match=r"cannot listen on 127\.0\.0\.1"):
+            Watch(Meters(1), "127.0.0.1", watch.port)
+    finally:
+        watch.close()
