@@ -17,7 +17,6 @@ from .errors import (
     BadInput,
     BrokenSeal,
     ChainError,
-    DigestMismatch,
     MalformedUpdate,
     Misshapen,
     NotForUs,
@@ -151,7 +150,9 @@ class Aggregator(Node):
                 raise Rejected("names-another") from error
             except (TooLarge, Misshapen) as error:
                 raise Rejected("malformed") from error
-            except (NotFound, DigestMismatch) as error:
+            except NotFound as error:
+                # A store that is down or returns other bytes says nothing about the file: settling stops there, to be
+                # tried again.
                 raise Rejected("missing") from error
             except BrokenSeal as error:
                 raise Rejected("wrong-key") from error

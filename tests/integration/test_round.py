@@ -209,6 +209,19 @@ def of_dave(town: Town, tensors=None):
     return path, model
 
 
+def test_a_broken_store_of_its_own_is_no_reason_to_exclude_anybody(town, number):
+    town.draw(number)
+    town.reveal(number, "alice", "bob")
+    town.devnet.warp(PHASE)
+    block = town.store.folder / town.alice.round(number).participants[0].model.cid.hex()
+    right = block.read_bytes()
+    block.write_bytes(right[:-1] + bytes([right[-1] ^ 1]))
+    with pytest.raises(DigestMismatch):
+        town.aggregator.settle(number)
+    block.write_bytes(right)
+    assert town.aggregator.settle(number).excluded == frozenset()
+
+
 def test_a_file_that_is_not_there(town, number):
     cheat(town, number, cid=b"\7" * 32, root=bytes(32), key=new_key())
     assert excluded_for(town, number) == "missing"
