@@ -73,6 +73,12 @@ class Book:
             one = self._mine(TRANSACTIONS.c.hash == sent.hash)
             connection.execute(update(TRANSACTIONS).where(one).values(status=status, block=None))
 
+    def lost(self, sent: Sent) -> None:
+        """A reorganisation took it out of its block. It goes out again, and whoever wants the deed again finds it."""
+        with self.database.begin() as connection:
+            one = self._mine(TRANSACTIONS.c.hash == sent.hash)
+            connection.execute(update(TRANSACTIONS).where(one).values(status="sent", block=None, told=False))
+
     def mined(self, digest: bytes, nonce: int, block: int, *, succeeded: bool) -> None:
         """One of those of a nonce is in a block: the others never will be."""
         same, one = TRANSACTIONS.c.nonce == nonce, TRANSACTIONS.c.hash == digest

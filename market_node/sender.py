@@ -92,7 +92,7 @@ class Sender:
                 if self._find(sent.nonce):
                     continue  # only the count was old
                 _log.warning("transaction %s is in no block any more (a reorganisation); it is sent again", sent.name)
-                self.book.mark(sent, "sent")
+                self.book.lost(sent)
             for sent in self.book.open():
                 if sent.nonce >= using:
                     self._again(sent)

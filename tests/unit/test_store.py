@@ -100,7 +100,7 @@ def test_a_file_is_streamed(store, file, tmp_path):
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert peak < 8 * CHUNK
+    assert peak < 12 * CHUNK  # of 40
 
 
 def test_putting_again_changes_nothing_and_repairs_what_is_damaged(store, file, tmp_path):
