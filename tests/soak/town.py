@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -208,7 +208,8 @@ class Town:
                 self.kills += 1
                 self.start(house.name)
         if self.kills < self.kills_wanted and self.random.random() < 0.1:
-            os.kill(self.random.choice(list(running)), signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it may have killed itself since it was asked
+                os.kill(self.random.choice(list(running)), signal.SIGKILL)
 
     def stop(self, *names: str) -> None:
         """Ends nodes as an operator does, and waits for them."""
