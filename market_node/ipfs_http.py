@@ -11,8 +11,8 @@ import httpx
 
 from .kubo import PROFILE, Refused, broken_off, refused, shown, silent, unreachable
 
-ANSWER_LIMIT = 64 << 20
-"""Bytes of an answer that is no block: half a million pins."""
+ANSWER_LIMIT = 16 << 20
+"""Bytes of an answer that is no block: more than a hundred thousand pins."""
 
 SLOWEST = 10_000_000
 """Bytes per second that a node has to take in at least, once it has them all."""

@@ -233,7 +233,7 @@ def test_an_endless_answer_is_not_read_to_its_end(opened, write, status):
     with Endless(status=status) as mallory:
         with pytest.raises(StorageError):
             opened(mallory.url, 10.0).put(write(10))
-        assert mallory.sent < 300_000_000, "three times what an answer may have at most"
+        assert mallory.sent < 100_000_000, "three times what an answer may have at most"
 
 
 def test_an_endless_chunk_is_not_read_to_its_end(opened, tmp_path):
