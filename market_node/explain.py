@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from .mechanism import candidates, choose, effective_samples, gain, row, surplus
-from .records import NOT_SELLING, ONE, Reveal, Round, Settlement
-from .settlement import counted_rows, offers_to, payout
-from .sketch import similarity
+from .records import NOT_SELLING, ONE, Round, Settlement
+from .settlement import counted_rows, offers_to, payout, rejects, revealed, sketches
+from .sketch import similarity_to
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ def _revealed_lines(round_: Round, settlement: Settlement, index: int) -> Iterat
         yield Line("reveal bond, burnt: its model was excluded", -terms.reveal_bond)
         return
     yield Line("fee to the aggregator", -terms.fee)
-    if round_.participants[index].rejected and counted_rows(round_, settlement)[index]:
+    if rejects(round_.participants[index], counted_rows(round_, settlement)[index]):
         yield Line("reveal bond, burnt: it rejected its delivery", -terms.reveal_bond)
 
 
@@ -82,9 +82,9 @@ def verdicts(round_: Round, settlement: Settlement, buyer: int) -> list[Verdict]
 
 
 def _verdicts(round_: Round, settlement: Settlement, buyer: int) -> Iterator[Verdict]:
-    reveal = _revealed(round_, buyer)
+    reveal = revealed(round_, buyer)
     value, samples = reveal.bid.value, reveal.bid.samples
-    alike = [_similarity(round_, buyer, seller) for seller in range(len(round_.participants))]
+    alike = similarity_to(reveal.sketch, sketches(round_), round_.terms.similarity_floor)
     offers = {offer.seller: offer for offer in offers_to(buyer, round_, settlement.excluded, alike)}
     looked_at, _ = candidates(value, samples, list(offers.values()), round_.terms.max_sellers)
     places = {offer.seller: place for place, offer in enumerate(choose(value, samples, looked_at), 1)}
@@ -126,15 +126,9 @@ def _not_eligible(round_: Round, settlement: Settlement, buyer: int, seller: int
         return "excluded"
     if reveal.bid.cost == NOT_SELLING:
         return "does not sell"
-    if reveal.reputation < _revealed(round_, buyer).bid.min_reputation:
+    if reveal.reputation < revealed(round_, buyer).bid.min_reputation:
         return "its reputation is below what the buyer asks for"
     return "not similar enough"
-
-
-def _similarity(round_: Round, one: int, other: int) -> int:
-    reveals = [round_.participants[index].reveal for index in (one, other)]
-    sketches = [reveal.sketch for reveal in reveals if reveal is not None]
-    return similarity(sketches, round_.terms.similarity_floor)[0][1] if len(sketches) == 2 else 0
 
 
 def _believed(round_: Round, seller: int) -> int:
@@ -142,9 +136,3 @@ def _believed(round_: Round, seller: int) -> int:
     return (
         0 if reveal is None else effective_samples(reveal.bid.samples, reveal.reputation, round_.terms.max_samples, ONE)
     )
-
-
-def _revealed(round_: Round, index: int) -> Reveal:
-    reveal = round_.participants[index].reveal
-    assert reveal is not None  # callers have looked
-    return reveal

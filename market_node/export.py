@@ -13,11 +13,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 
+from .audit import with_fault
 from .contracts import Event, checksum
 from .errors import ChainError
 from .ledger import Ledger
 from .records import Round
-from .settlement import challenge_bond, counted_rows, refunds, standing
+from .settlement import challenge_bond, counted_rows, refunds, rejects, trades
 
 KINDS = {
     "funded": "tokens moved into the market",
@@ -190,7 +191,7 @@ class _Reader:
         shown = [each.reveal is not None for each in round_.participants]
         revealed, lost = sum(shown), terms.reveal_bond * (len(shown) - sum(shown))
         if self.refunded[round_.number]:
-            faulty = self._is_faulty(round_)
+            faulty = with_fault(round_)
             if mine.reveal is None:
                 yield "reveal bond lost", -terms.reveal_bond if revealed == 1 or faulty else 0, ""
             else:
@@ -204,15 +205,15 @@ class _Reader:
             yield "reveal bond lost", -terms.reveal_bond, ""
         else:
             yield "share of lost bonds", lost // revealed, ""
-            rejects = mine.rejected and bool(rows[index]) and index not in settlement.excluded
-            paid = "burnt by rejection" if rejects else "price paid"
+            rejecting = rejects(mine, rows[index])
+            paid = "burnt by rejection" if rejecting else "price paid"
             for purchase in rows[index]:
                 yield paid, -purchase.price, round_.participants[purchase.seller].account
             if index in settlement.excluded:
                 yield "reveal bond lost", -terms.reveal_bond, ""
             else:
-                yield ("burnt by rejection" if rejects else "fee"), -terms.fee, round_.aggregator
-                yield "burnt by rejection", -terms.reveal_bond if rejects else 0, ""
+                yield ("burnt by rejection" if rejecting else "fee"), -terms.fee, round_.aggregator
+                yield "burnt by rejection", -terms.reveal_bond if rejecting else 0, ""
         for buyer, row in enumerate(rows):
             if not round_.participants[buyer].rejected:
                 for purchase in row:
@@ -226,8 +227,7 @@ class _Reader:
             return
         rows, fees = counted_rows(round_, round_.settlement), 0
         for buyer, each in enumerate(round_.participants):
-            trades = each.reveal is not None and buyer not in round_.settlement.excluded
-            if trades and not (each.rejected and rows[buyer]):
+            if trades(round_, round_.settlement.excluded, buyer) and not rejects(each, rows[buyer]):
                 fees += terms.fee
                 yield "fee earned", terms.fee, each.account
         yield "remainder", amount - terms.bond - fees, ""
@@ -239,12 +239,6 @@ class _Reader:
             yield "challenge reward", amount - bond, round_.aggregator
         else:
             yield "challenge reward", amount, challenge.challenger
-
-    @staticmethod
-    def _is_faulty(round_: Round) -> bool:
-        """Whether a void round is so by its aggregator's fault."""
-        revealed = sum(each.reveal is not None for each in round_.participants)
-        return revealed >= 2 and (round_.settlement is None or bool(standing(round_)))
 
 
 # --- the file ---

@@ -10,7 +10,7 @@ from .codec import encode_excluded, row_hash, rows_hash
 from .errors import BadInput
 from .mechanism import Offer, candidates, surplus
 from .records import Bid, Claim, Model, Round, Row, Settlement
-from .settlement import offers_to, revealed, settle, standing, trades
+from .settlement import offers_to, revealed, settle, sketches, standing, trades
 from .sketch import similarity_to
 
 
@@ -126,9 +126,8 @@ def _refutation(round: Round, said: Claim, true: Claim) -> Refutation | None:
 def _ranked(round: Round, buyer: int) -> list[Offer]:
     """The buyer's candidates and the first one left out, in order of surplus."""
     bid = revealed(round, buyer).bid
-    zeros = bytes(len(revealed(round, buyer).sketch))  # of who did not reveal: similar to nothing
-    sketches = [each.reveal.sketch if each.reveal else zeros for each in round.participants]
-    similarities = similarity_to(sketches[buyer], sketches, round.terms.similarity_floor)
+    everybodys = sketches(round)
+    similarities = similarity_to(everybodys[buyer], everybodys, round.terms.similarity_floor)
     offers = offers_to(buyer, round, _settled(round).excluded, similarities)
     looked_at, left_out = candidates(bid.value, bid.samples, offers, round.terms.max_sellers)
     return looked_at if left_out is None else [*looked_at, left_out]

@@ -15,6 +15,7 @@ from market_node.records import (
     NOT_SELLING,
     ONE,
     SKETCH_SIZE,
+    Participant,
     Reveal,
     Round,
     Row,
@@ -80,6 +81,14 @@ def offers_to(buyer: int, round: Round, excluded: Collection[int], similarity_ro
         if size > 0:
             offers.append(Offer(seller, bid.cost, size))
     return offers
+
+
+def sketches(round: Round) -> list[bytes]:
+    """Everybody's, in index order. Who did not reveal has one of zeros, which is similar to nothing."""
+    return [
+        bytes(SKETCH_SIZE) if participant.reveal is None else participant.reveal.sketch
+        for participant in round.participants
+    ]
 
 
 def trades(round: Round, excluded: Collection[int], index: int) -> bool:
@@ -165,6 +174,12 @@ def counted_rows(round: Round, settlement: Settlement) -> tuple[Row, ...]:
     )
 
 
+def rejects(participant: Participant, row: Row) -> bool:
+    """Whether a participant's rejection counts. `row`: its own, as `counted_rows` has it: one who bought nothing was
+    delivered nothing."""
+    return participant.rejected and bool(row)
+
+
 def payout(round: Round, settlement: Settlement) -> Payout:
     """Who is credited what when a settlement stands, the same right or wrong.
 
@@ -192,7 +207,7 @@ def payout(round: Round, settlement: Settlement) -> Payout:
             burnt += terms.reveal_bond
             continue
         credits[buyer] -= terms.fee
-        if participant.rejected and rows[buyer]:
+        if rejects(participant, rows[buyer]):
             credits[buyer] -= terms.reveal_bond
             burnt += price + terms.fee + terms.reveal_bond
             continue
@@ -295,12 +310,8 @@ def revealed(round: Round, index: int) -> Reveal:
 
 
 def _similarities(round: Round) -> list[list[int]]:
-    """`n x n`, 2**16 = 1. Who did not reveal has a sketch of zeros, which is similar to nothing."""
-    sketches = [
-        bytes(SKETCH_SIZE) if participant.reveal is None else participant.reveal.sketch
-        for participant in round.participants
-    ]
-    return similarity(sketches, round.terms.similarity_floor)
+    """`n x n`, 2**16 = 1."""
+    return similarity(sketches(round), round.terms.similarity_floor)
 
 
 def _row(buyer: int, round: Round, excluded: Collection[int], similarity_row: Sequence[int]) -> Row:

@@ -106,7 +106,7 @@ MUTANTS = [
     Mutant(
         "payout pays sellers of a buyer that rejected",
         "market_node/settlement.py",
-        "if participant.rejected and rows[buyer]:",
+        "if rejects(participant, rows[buyer]):",
         "if False:",
         [*PYTEST, "tests/unit/test_settlement.py"],
     ),

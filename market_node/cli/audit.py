@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..amounts import Money
 from ..errors import BadInput, ChainError
-from .amounts import Money
 from .app import FINDINGS, command
 from .session import Session
 
@@ -43,7 +43,7 @@ def audit(
     if challenge and number is None:
         raise BadInput("--challenge: say which round, with --round")
     if challenge:
-        session.address  # noqa: B018  (that there is one, before everything is recomputed)
+        session.require_account()
     numbers = sorted(session.history.ledger.rounds) if number is None else [number]
     audits = []
     for each in session.screen.track(numbers, "recomputing", len(numbers)):

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
+from ..amounts import parse_duration
 from ..errors import BadInput, ChainError
-from .amounts import parse_duration
 from .app import FINDINGS, command, group
 from .session import Session
 

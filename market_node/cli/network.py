@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
+from ..amounts import clock, duration, parse_duration
 from ..errors import NodeError
-from .amounts import clock, duration, parse_duration
 from .app import command, default, group
 from .session import Session
 

@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..amounts import Money, clock, parse_duration, parse_fraction
+from ..digests import parse_digest
 from ..errors import BadInput
-from .amounts import Money, clock, parse_duration, parse_fraction
 from .app import RoundNumber, command, group
-from .files import parse_digest
 from .session import Session
 
 if TYPE_CHECKING:

@@ -84,7 +84,7 @@ def _read(session: Session, path: Path) -> dict[str, Any]:
 def _policy(session: Session, tables: dict[str, Any], path: Path) -> "Policy":
     from ..policy import read_policy
 
-    session.address  # noqa: B018  (that there is one, before a password is asked for)
+    session.require_account()
     try:
         return read_policy(tables, session.money)
     except ConfigError as error:

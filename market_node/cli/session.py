@@ -6,8 +6,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..amounts import Money
 from ..errors import BadInput, ConfigError
-from .amounts import Money
 from .screen import Screen
 
 if TYPE_CHECKING:
@@ -102,6 +102,10 @@ class Session:
             raise BadInput(f"{self.config.keys} holds no account: make one with `market-node init`")
         return address
 
+    def require_account(self) -> None:
+        """Raises BadInput where the home has no account: said before a password is asked for, or much is computed."""
+        _ = self.address
+
     # --- the market ---
 
     @cached_property
@@ -173,7 +177,7 @@ class Session:
         """The account as an auditor, with its reports in a folder; by default one per market in the home."""
         from ..auditor import Auditor
 
-        self.address  # noqa: B018  (that there is one, before a password is asked for)
+        self.require_account()
         chain = self.signing
         name = f"{chain.chain_id}-{chain.genesis.hex()[:8]}"
         place = folder or self.home / "reports" / name / chain.market.lower()

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
+from ..amounts import parse_duration
 from ..errors import BadInput
-from .amounts import parse_duration
 from .app import command
 from .network import Rpc
 from .session import Session

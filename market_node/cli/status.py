@@ -118,8 +118,8 @@ def _account(session: Session, everybodys: bool) -> None:
 
 
 def _round(session: Session, number: int) -> None:
+    from ..amounts import duration
     from ..phases import moment
-    from .amounts import duration
 
     chain, money = session.chain, session.money
     now, round_ = chain.now(), session.history.check(number)

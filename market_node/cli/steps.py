@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..amounts import Money, clock, parse_fraction
 from ..errors import BadInput
-from .amounts import Money, clock, parse_fraction
 from .app import RoundNumber, command
 from .files import read_object
 from .session import Session

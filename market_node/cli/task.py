@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..digests import parse_digest
 from ..errors import BadInput
 from ..files import replacing
 from .app import command, group
-from .files import parse_digest, read_object
+from .files import read_object
 from .session import Session
 
 if TYPE_CHECKING:

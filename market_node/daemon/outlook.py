@@ -5,11 +5,12 @@ import time
 from collections.abc import Callable, Collection
 from dataclasses import replace
 
+from ..decisions import Book, Join, Refuse, Standing, decide, rejections, schedule
 from ..errors import WrongChain
 from ..ledger import Ledger
 from ..node import Node
 from ..phases import Phase, RoundState, phase_of
-from ..policy import Book, Join, Policy, Refuse, Standing, decide, schedule
+from ..policy import Policy
 from ..records import Terms
 from ..terms import deposit_range
 from .meters import Meters
@@ -177,10 +178,7 @@ class Outlook:
         policy = self.policy.participant
         assert policy is not None
         spent = at_risk = joined = 0
-        rejections: dict[str, int] = {}
         for number, round_ in self.ledger.rounds.items():
-            rejected = sum(each.rejected for each in round_.participants)
-            rejections[round_.aggregator] = rejections.get(round_.aggregator, 0) + rejected
             for index, mine in enumerate(round_.participants):
                 if mine.account != self.account:
                     continue
@@ -194,7 +192,7 @@ class Outlook:
         if policy.stop_at_loss is not None:
             newest = self.studies.newest(number for task in policy.tasks for number in self.alike(task))
         loss = newest.learned.loss if newest else None
-        return Standing(self.available, spent, at_risk, joined, rejections, loss)
+        return Standing(self.available, spent, at_risk, joined, rejections(self.ledger.rounds.values()), loss)
 
     def _schedule(self) -> Terms | None:
         policy = self.policy.aggregator

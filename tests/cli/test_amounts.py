@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from market_node.cli.amounts import Money, duration, parse_duration, parse_fraction
+from market_node.amounts import Money, duration, parse_duration, parse_fraction
 from market_node.errors import BadInput
 from market_node.records import NOT_SELLING, ONE
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from market_node.cli.amounts import Money
+from market_node.amounts import Money
 from market_node.policy import TABLES, read_policy
 
 yaml = pytest.importorskip("yaml")

@@ -4,29 +4,20 @@ import re
 import tomllib
 from dataclasses import fields, replace
 from pathlib import Path
+from random import Random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from market_node.cli.amounts import Money
+from market_node.amounts import Money
+from market_node.decisions import Book, Join, Refuse, Standing, decide, rejections, schedule
 from market_node.errors import ConfigError
-from market_node.policy import (
-    TABLES,
-    Book,
-    Join,
-    Opening,
-    Participation,
-    Policy,
-    Refuse,
-    Standing,
-    decide,
-    read_policy,
-    schedule,
-)
+from market_node.policy import TABLES, Opening, Participation, Policy, read_policy
 from market_node.records import LEAST_VALUE, NOT_SELLING, ONE, Participant, Round
+from market_node.settlement import settle
 from market_node.terms import choose_deposit, deposit_needed, deposit_range, exposure
-from tests.unit.rounds import account, terms
+from tests.unit.rounds import account, random_round, terms
 
 MONEY = Money("TEST", 18)
 TOKEN = 10**18
@@ -321,3 +312,18 @@ def test_the_time_between_two_openings_is_counted_from_the_opening():
     book = replace(FREE, last_deadline=1_000)
     assert isinstance(schedule(policy, book, 1_299), Refuse)
     assert not isinstance(schedule(policy, book, 1_300), Refuse)
+
+
+def test_a_rejection_counts_against_an_aggregator_only_from_who_bought_something():
+    counted, free = 0, 0
+    rng = Random("rejections")
+    for _ in range(40):
+        round_ = random_round(rng)
+        settled = replace(round_, settlement=settle(round_, frozenset()))
+        rows = settled.settlement.rows
+        rejecting = [index for index, each in enumerate(settled.participants) if each.rejected]
+        bought = [index for index in rejecting if rows[index]]
+        assert rejections([round_, settled, settled]) == {round_.aggregator: 2 * len(bought)}
+        counted, free = counted + len(bought), free + len(rejecting) - len(bought)
+    assert counted > 5, "too few rejections of deliveries to mean anything"
+    assert free > 5, "too few rejections of nothing to mean anything"

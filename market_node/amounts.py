@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from fractions import Fraction
 
-from ..errors import BadInput
-from ..records import NOT_SELLING, ONE
+from .errors import BadInput
+from .records import NOT_SELLING, ONE
 
 _DECIMAL = re.compile(r"[0-9]+(\.[0-9]+)?")
 _DURATION = re.compile("".join(f"(?:([0-9]{{1,9}}){unit})?" for unit in "wdhms"))
