@@ -56,7 +56,7 @@ class Node:
         self, folder: Path, chain: Chain, store: Store, keys: EncryptionKeys, database: Database | None = None
     ) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        sweep(folder, {})  # opened models that a killed step has left
+        sweep(folder)  # opened models that a killed step has left
         self.database = database or open_database(folder)
         chain.remember(self.database)
         self.folder = folder

@@ -1,7 +1,7 @@
 """Pin duty: which files a node has to keep for others to fetch, and for how long. The rule is pure."""
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 from .delivery import DeliveryList
@@ -17,8 +17,11 @@ class PinDuty:
 
     keep: frozenset[Digest]
     """Must stay pinned."""
-    release: frozenset[Digest]
-    """Was pinned for rounds that are over, and for no other. What else a node has pinned is not the rule's affair."""
+    release: tuple[Digest, ...]
+    """Was pinned for rounds that are over, and for no other. What else a node has pinned is not the rule's affair.
+
+    A list goes after what it names: a node that was killed in between finds the rest again.
+    """
 
 
 @runtime_checkable
@@ -52,12 +55,13 @@ def due_pins(
         lists: the account's own delivery lists, by round's number.
     """
     keep: set[Digest] = set()
-    release: set[Digest] = set()
+    release: dict[Digest, None] = {}
     for each in rounds:
         phase = phases.get(each.number)
         over = phase == Phase.VOID or (phase == Phase.PAYOUT and each.number in paid)
-        (release if over else keep).update(_files(account.lower(), each, lists.get(each.number)))
-    return PinDuty(frozenset(keep), frozenset(release - keep))
+        files = _files(account.lower(), each, lists.get(each.number))
+        release.update(dict.fromkeys(files)) if over else keep.update(files)
+    return PinDuty(frozenset(keep), tuple(digest for digest in release if digest not in keep))
 
 
 def _files(account: str, round_: Round, listed: DeliveryList | None) -> Iterable[Digest]:
@@ -66,10 +70,10 @@ def _files(account: str, round_: Round, listed: DeliveryList | None) -> Iterable
         if participant.account.lower() == account and participant.model is not None:
             yield participant.model.cid
     if round_.aggregator.lower() == account:
-        if round_.deliveries is not None:
-            yield round_.deliveries
         if listed is not None:
             yield from (delivery.model for delivery in listed.deliveries)
+        if round_.deliveries is not None:
+            yield round_.deliveries
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +83,14 @@ class Kept:
     released: frozenset[Digest] = frozenset()
     restored: frozenset[Digest] = frozenset()
     """Somebody had unpinned them."""
-    lost: frozenset[Digest] = frozenset()
-    """They should be there, and the node cannot get them any more: publish them again."""
+    lost: Mapping[Digest, str] = field(default_factory=dict)
+    """They should be there, and the node cannot get them any more: why, in its words."""
+
+
+def pinning(store: Store) -> Pinning | None:
+    """The store to which files go, the first of several; None where it forgets nothing, as a folder."""
+    first = getattr(store, "stores", (store,))[0]
+    return first if isinstance(first, Pinning) else None
 
 
 def keep_up(store: Store, duty: PinDuty) -> Kept:
@@ -89,18 +99,19 @@ def keep_up(store: Store, duty: PinDuty) -> Kept:
     Raises:
         StorageError: the store does not answer. Nothing is lost by calling again.
     """
-    first = getattr(store, "stores", (store,))[0]  # of several stores, files go to the first
-    if not isinstance(first, Pinning):  # a folder forgets nothing
+    first = pinning(store)
+    if first is None:
         return Kept()
     held = first.pins()
-    restored, lost = set(), set()
+    restored: set[Digest] = set()
+    lost: dict[Digest, str] = {}
     for digest in duty.keep - held:
         try:
             first.pin(digest)
             restored.add(digest)
-        except StorageError:
-            lost.add(digest)
-    over = duty.release & held
+        except StorageError as error:
+            lost[digest] = str(error)
+    over = [digest for digest in duty.release if digest in held]
     for digest in over:
         first.unpin(digest)
-    return Kept(frozenset(over), frozenset(restored), frozenset(lost))
+    return Kept(frozenset(over), frozenset(restored), lost)

@@ -1,70 +1,30 @@
-"""What a node deletes by itself, and when. The rule is pure; `sweep` does what it says.
+"""What a node deletes by itself: what a killed step has left.
 
-An opened model is somebody's property in clear. An aggregator needs it while it checks and combines: each step keeps
-what it opens in a folder under `scratch`, and deletes it when it ends. What a killed step has left is deleted once no
-step can still be using it. Sealed files and personal models, which only their buyers open, stay in the store until
-the round is paid out (`pins`), and files that the node keeps per round go `KEEP_DAYS` later.
+An opened model is somebody's property in clear. Each step keeps what it opens in a folder of its own under `scratch`,
+and deletes it when it ends. A step that was killed cannot; what it has left goes once no step can still be using it.
+(Sealed files stay in the store until their round is paid out: `pins`.)
 """
 
-import re
 import shutil
 import time
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
 from pathlib import Path
 
-SCRATCH, OPENED = "scratch", "opened"
-"""Folders in a node's home: of steps, and of models that somebody keeps per round (`opened/7-…`)."""
+SCRATCH = "scratch"
+"""The folder in a node's home that has the steps' folders."""
 
 SCRATCH_SECONDS = 86_400
 """After so long without a change a step's folder is nobody's: no step takes as long."""
 
-KEEP_DAYS = 7
-"""After a round's payout: for so long its delivery is still tried for, and questions may come."""
 
-_NUMBERED = re.compile(r"([1-9][0-9]{0,17})-.+")
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """A file or folder that a node may delete."""
-
-    path: Path
-    round: int | None
-    """None where it belongs to none, as a step's folder."""
-    changed: int
-    """Seconds since the epoch."""
-
-
-def is_due(held: Held, paid: Mapping[int, int], now: int, days: int = KEEP_DAYS) -> bool:
-    """Whether it goes.
+def sweep(home: Path, now: int | None = None) -> list[Path]:
+    """Deletes what is old, and says what that was. What cannot be deleted is tried the next time.
 
     Args:
-        paid: round → when it was paid out or refunded, seconds since the epoch; rounds that were not are missing.
-        days: how long after that a round's files stay.
+        now: seconds since the epoch; by default the machine's clock.
     """
-    if held.round is None:
-        return now - held.changed >= SCRATCH_SECONDS
-    return held.round in paid and now - paid[held.round] >= days * 86_400
-
-
-def held_in(home: Path) -> list[Held]:
-    """All that the rule is about, in one node's home."""
-    found = [Held(path, None, _changed(path)) for path in _in(home / SCRATCH)]
-    for path in _in(home / OPENED):
-        if match := _NUMBERED.fullmatch(path.name):
-            found.append(Held(path, int(match[1]), _changed(path)))
-    return found
-
-
-def sweep(home: Path, paid: Mapping[int, int], now: int | None = None, days: int = KEEP_DAYS) -> list[Path]:
-    """Deletes what is due, and says what that was. What cannot be deleted is tried the next time."""
     now = int(time.time()) if now is None else now
-    gone = []
-    for held in held_in(home):
-        if is_due(held, paid, now, days) and _delete(held.path):
-            gone.append(held.path)
-    return gone
+    return [path for path in _in(home / SCRATCH) if now - _changed(path) >= SCRATCH_SECONDS and _delete(path)]
 
 
 def _in(folder: Path) -> Iterable[Path]:

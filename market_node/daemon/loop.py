@@ -15,6 +15,7 @@ from ..errors import NodeError, Reverted, WrongChain, WrongPhase
 from ..node import Node
 from ..policy import Policy
 from .deeds import SENDING, Deeds, Done
+from .keeping import Keeper
 from .meters import Meters
 from .outlook import Outlook
 from .patience import Patience
@@ -63,6 +64,7 @@ class Daemon:
         self.outlook = Outlook(node, policy, studies, self.meters, amount)
         self._patience, self._clock = Patience(policy.run.interval, clock), clock
         self.deeds = Deeds(self.outlook, mixing, training_folder, self._patience)
+        self.keeper = Keeper(self.outlook, clock)
         self._prepared: float | None = None
         """When what was sent was last compared with the chain."""
 
@@ -96,6 +98,7 @@ class Daemon:
             self._hear()
             self.outlook.look()
             self._audit()
+            self._keep_up()
             me = self.outlook.me(self.deeds.trainer.running, self.deeds.hopeless)
         except WrongChain:
             raise
@@ -105,7 +108,7 @@ class Daemon:
         if self._patience.succeeded("look"):
             log.info("the chain can be seen again")
         todo = due(self.outlook.seen, me, self.outlook.now)
-        self._patience.keep({"audit", self.deeds.trainer.running, *(step.key for step in todo)})
+        self._patience.keep({"audit", "pins", self.deeds.trainer.running, *(step.key for step in todo)})
         for step in todo:
             if not self.ending.is_set() and not self._patience.rests(step.key) and self._take(step):
                 return True
@@ -146,6 +149,23 @@ class Daemon:
             log.info("%s", line, extra={"step": "audit"})
         for line in looked.failed:
             self._fail("audit", None, line)
+
+    def _keep_up(self) -> None:
+        """Takes note of what became of the files that others fetch from here, and looks after them now and then."""
+        kept = self.keeper.outcome()
+        if isinstance(kept, str):
+            self._fail("pins", None, kept)
+        elif kept is not None:
+            self._patience.succeeded("pins")
+            self.meters.step("pins", "done")
+            for line in self.keeper.news(kept):
+                log.warning("a file that must be kept until its round is paid out is lost: %s", line)
+            if kept.restored:
+                log.warning("%d files that must be kept were not pinned any more, and are again", len(kept.restored))
+            if kept.released:
+                log.info("%d files unpinned, whose rounds are over", len(kept.released))
+        if not self._patience.rests("pins"):
+            self.keeper.begin()
 
     # --- what is sent ---
 

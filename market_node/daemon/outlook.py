@@ -11,7 +11,7 @@ from ..ledger import Ledger
 from ..node import Node
 from ..phases import Phase, RoundState, phase_of
 from ..policy import Policy
-from ..records import Terms
+from ..records import Round, Terms
 from ..terms import deposit_range
 from .meters import Meters
 from .steps import Me, Seen, is_over
@@ -49,7 +49,7 @@ class Outlook:
         self.opening: Terms | None = None
         """The round that the schedule opens now."""
         self._states: dict[int, RoundState] = {}
-        self._ended: set[int] = set()
+        self.ended: set[int] = set()
         """Rounds in which nothing can become due any more."""
         self._refused: dict[int, str] = {}
         """Round → why it is not joined, as it was said; 0 is the node's own next round."""
@@ -86,6 +86,31 @@ class Outlook:
         """The rounds of a task."""
         return [number for number, each in self.ledger.rounds.items() if each.terms.task == task]
 
+    # --- what the account has published ---
+
+    def own(self) -> list[Round]:
+        """The rounds in which the account takes or took part, or that it has opened."""
+        return [
+            each
+            for each in self.ledger.rounds.values()
+            if self.account == each.aggregator or any(one.account == self.account for one in each.participants)
+        ]
+
+    def paid(self) -> frozenset[int]:
+        """Rounds in which everybody has what is theirs."""
+        rounds, trails = self.ledger.rounds, self.ledger.trails
+        return frozenset(
+            number
+            for number, trail in trails.items()
+            if trail.aggregator is not None and len(trail.paid) == len(rounds[number].participants)
+        )
+
+    def phases(self) -> dict[int, Phase]:
+        """In which phase each round is, or was when it was over."""
+        seen = {each.round.number: phase_of(each.state, self.now) for each in self.seen}
+        refunded = {number: trail.refunded for number, trail in self.ledger.trails.items() if number in self.ended}
+        return seen | {number: Phase.VOID if void else Phase.PAYOUT for number, void in refunded.items()}
+
     # --- the chain ---
 
     def look(self) -> None:
@@ -112,7 +137,7 @@ class Outlook:
         self.head = head
         self.seen = []
         for number, round_ in ledger.rounds.items():
-            if number not in self._ended:
+            if number not in self.ended:
                 if number not in self._states:
                     self._states[number] = self.chain.state(number)
                 self.seen.append(Seen(round_, self._states[number], ledger.trails[number]))
@@ -223,7 +248,7 @@ class Outlook:
             if not is_over(each, me, self.now):
                 continue
             number = each.round.number
-            self._ended.add(number)
+            self.ended.add(number)
             index = each.index(self.account)
             if index is None:
                 continue
@@ -232,4 +257,4 @@ class Outlook:
             way = "void" if each.trail.refunded else "paid out"
             log.info("round %d: %s, %s", number, way, came, extra={"round": number, "net": str(net)})
             alike = self.alike(each.round.terms.task)
-            self.studies.prune([number for number in alike if number in self._ended], alike)
+            self.studies.prune([number for number in alike if number in self.ended], alike)

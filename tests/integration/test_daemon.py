@@ -169,7 +169,7 @@ class Village:
         while busy:
             assert time.monotonic() < end
             moved = [daemon.look() for daemon in daemons]
-            busy = any(moved) or any(daemon.deeds.trainer.running for daemon in daemons)
+            busy = any(moved) or any(each.deeds.trainer.running or each.keeper.running for each in daemons)
 
     def warp(self) -> None:
         self.devnet.warp(PHASE)
@@ -405,6 +405,91 @@ def test_the_loop_ends_after_the_step_that_it_is_taking(three, monkeypatch):
     monkeypatch.setattr(alice.chain, "set_encryption_key", end_meanwhile)
     alice.run()
     assert three.seen().encryption_key(alice.chain.account) == alice.outlook.node.keys.public
+
+
+# --- what others fetch from a node ---
+
+
+class Pins(BlockStore):
+    """A store that forgets what is not pinned, and whose last pins can be lost."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.pinned: set[bytes] = set()
+        self.failure: StorageError | None = None
+
+    def put(self, path: Path) -> bytes:
+        digest = super().put(path)
+        self.pinned.add(digest)
+        return digest
+
+    def pin(self, digest: bytes) -> None:
+        if not self.has(digest):
+            raise NotFound(f"{digest.hex()} is nowhere")
+        self.pinned.add(digest)
+
+    def unpin(self, digest: bytes) -> None:
+        self.pinned.discard(digest)
+
+    def pins(self) -> frozenset[bytes]:
+        if self.failure:
+            raise self.failure
+        return frozenset(self.pinned)
+
+
+@pytest.fixture
+def pinned(three) -> dict[str, Pins]:
+    """The stores of the aggregator, Alice and Bob, each with pins of its own."""
+    stores = {name: Pins(three.folder / "blocks") for name in three.daemons}
+    for name, daemon in three.daemons.items():
+        daemon.outlook.node.store = stores[name]
+    return stores
+
+
+def test_what_a_node_has_published_is_kept_until_its_round_is_paid_out(three, pinned, caplog):
+    caplog.set_level(logging.INFO, "market_node.daemon")
+    three.to(Phase.CHALLENGE)
+    settled = three.round()
+    models = {each.account: each.model.cid for each in settled.participants}
+    assert pinned["alice"].pinned == {models[three.daemons["alice"].chain.account]}
+    assert settled.deliveries in pinned["agnes"].pinned and len(pinned["agnes"].pinned) == 3
+
+    pinned["agnes"].pinned.remove(settled.deliveries)  # by somebody
+    three.clock += 600
+    three.settle_down()
+    assert "1 files that must be kept were not pinned any more, and are again" in caplog.messages
+    assert len(pinned["agnes"].pinned) == 3
+
+    three.warp()
+    three.settle_down()
+    three.clock += 600
+    three.settle_down()
+    assert three.seen().phase(1) == Phase.PAYOUT
+    assert [each.pinned for each in pinned.values()] == [set(), set(), set()]
+    assert "3 files unpinned, whose rounds are over" in caplog.messages
+
+
+def test_a_file_that_is_lost_while_it_must_be_kept_is_said_once(three, pinned, caplog):
+    three.settle_down()
+    mine = three.daemons["alice"].chain.account
+    model = next(each.model.cid for each in three.round().participants if each.account == mine)
+    pinned["alice"].pinned.clear()
+    (three.folder / "blocks" / model.hex()).unlink()
+    for _ in range(3):
+        three.clock += 600
+        three.settle_down("alice")
+    said = [each for each in caplog.messages if "is lost" in each]
+    assert said == [f"a file that must be kept until its round is paid out is lost: {model.hex()} is nowhere"]
+
+
+def test_a_store_that_cannot_tell_its_pins_is_said_once_and_holds_nobody_up(three, pinned, caplog):
+    pinned["alice"].failure = StorageError("the IPFS node cannot be reached")
+    three.settle_down()
+    for _ in range(3):
+        three.clock += 600
+        three.settle_down()
+    assert len(three.round().participants) == 2
+    assert [each for each in caplog.messages if "pins" in each] == ["pins: the IPFS node cannot be reached"]
 
 
 # --- for whoever watches ---
