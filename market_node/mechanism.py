@@ -40,13 +40,14 @@ def marginal(value: int, samples: int, imported: int, size: int) -> int:
     return gain(value, samples, imported + size) - gain(value, samples, imported)  # G(X + s) - G(X)
 
 
-def effective_samples(samples: int, reputation: int, max_samples: int, similarity: int) -> int:
-    """What a seller that claims `samples` brings to a buyer to which it has this `similarity`, samples.
+def believed_samples(samples: int, reputation: int, max_samples: int) -> int:
+    """A claim of `samples`, up to the share of `max_samples` that its account has earned."""
+    return min(samples, (reputation * max_samples) >> 16)
 
-    A claim is believed up to the share of `max_samples` that its account has earned.
-    """
-    believed = min(samples, (reputation * max_samples) >> 16)
-    return (believed * similarity) >> 16  # s = min(N, r · maxSamples) · sim
+
+def effective_samples(samples: int, reputation: int, max_samples: int, similarity: int) -> int:
+    """What a seller that claims `samples` brings to a buyer to which it has this `similarity`, samples."""
+    return (believed_samples(samples, reputation, max_samples) * similarity) >> 16  # s = min(N, r · maxSamples) · sim
 
 
 def surplus(value: int, samples: int, offer: Offer) -> int:

@@ -7,6 +7,9 @@ credits + burnt + what the aggregator and the challengers get = deposits + bond.
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from market_node.codec import NO_REVEALS, bid_record, next_reveals_hash
 from market_node.errors import WrongPhase
 from market_node.mechanism import Offer, effective_samples, row
@@ -22,7 +25,8 @@ from market_node.records import (
     Settlement,
     Terms,
 )
-from market_node.sketch import similarity
+from market_node.shortlist import Shortlist
+from market_node.sketch import similarity_matrix
 
 CHALLENGE_PART = 32
 """What a challenger locks is this part of the round's bond."""
@@ -57,11 +61,27 @@ class Refund:
 # --- the rows ---
 
 
-def offers_to(buyer: int, round: Round, excluded: Collection[int], similarity_row: Sequence[int]) -> list[Offer]:
+def sellers(round: Round, excluded: Collection[int]) -> list[int]:
+    """Who sells at all, in index order: revealed, not excluded, at a cost."""
+    return [
+        index
+        for index, participant in enumerate(round.participants)
+        if participant.reveal is not None and participant.reveal.bid.cost != NOT_SELLING and index not in excluded
+    ]
+
+
+def offers_to(
+    buyer: int,
+    round: Round,
+    excluded: Collection[int],
+    similarity_row: Sequence[int],
+    among: Sequence[int] | None = None,
+) -> list[Offer]:
     """What the sellers of a round offer to one buyer that revealed, in index order.
 
     Args:
         similarity_row: the buyer's similarity to each participant, length n, 2**16 = 1.
+        among: the sellers to look at, if not all of `sellers`: a part of them, in order.
 
     Returns:
         An offer for each participant that revealed, sells, is not excluded, is not the buyer, has the
@@ -70,16 +90,13 @@ def offers_to(buyer: int, round: Round, excluded: Collection[int], similarity_ro
     least = revealed(round, buyer).bid.min_reputation
     max_samples = round.terms.max_samples
     offers = []
-    for seller, participant in enumerate(round.participants):
-        reveal = participant.reveal
-        if reveal is None or seller == buyer or seller in excluded:
+    for seller in sellers(round, excluded) if among is None else among:
+        reveal = revealed(round, seller)
+        if seller == buyer or reveal.reputation < least:
             continue
-        bid = reveal.bid
-        if bid.cost == NOT_SELLING or reveal.reputation < least:
-            continue
-        size = effective_samples(bid.samples, reveal.reputation, max_samples, similarity_row[seller])
+        size = effective_samples(reveal.bid.samples, reveal.reputation, max_samples, similarity_row[seller])
         if size > 0:
-            offers.append(Offer(seller, bid.cost, size))
+            offers.append(Offer(seller, reveal.bid.cost, size))
     return offers
 
 
@@ -99,12 +116,19 @@ def trades(round: Round, excluded: Collection[int], index: int) -> bool:
 def settle(round: Round, excluded: frozenset[int]) -> Settlement:
     """The one right settlement of a round, given who is excluded."""
     similarities = _similarities(round)
+    shortlist = Shortlist(round, sellers(round, excluded))
+
+    def bought(buyer: int) -> Row:
+        bid = revealed(round, buyer).bid
+        if bid.value == 0:  # as `candidates` has it; here it saves the look at every seller
+            return ()
+        among = shortlist.of(buyer, bid, similarities[buyer])
+        offers = offers_to(buyer, round, excluded, similarities[buyer].tolist(), among)
+        return row(bid.value, bid.samples, offers, round.terms.max_sellers)
+
     return Settlement(
         excluded,
-        tuple(
-            _row(buyer, round, excluded, similarities[buyer]) if trades else ()
-            for buyer, trades in enumerate(_trading(round, excluded))
-        ),
+        tuple(bought(buyer) if trades else () for buyer, trades in enumerate(_trading(round, excluded))),
     )
 
 
@@ -139,15 +163,15 @@ def weights(sizes: Sequence[tuple[int, int]]) -> dict[int, int]:
 def row_weights(round: Round, settlement: Settlement) -> dict[int, dict[int, int]]:
     """The weights of every personal model: buyer to seller to weight, for each row that is not empty."""
     similarities = _similarities(round)
-    sizes = {
-        buyer: {offer.seller: offer.size for offer in offers_to(buyer, round, (), similarities[buyer])}
-        for buyer, purchases in enumerate(settlement.rows)
-        if purchases
-    }
-    return {
-        buyer: weights([(purchase.seller, size[purchase.seller]) for purchase in settlement.rows[buyer]])
-        for buyer, size in sizes.items()
-    }
+    selling = set(sellers(round, ()))
+
+    def shares(buyer: int, purchases: Row) -> dict[int, int]:
+        among = sorted({purchase.seller for purchase in purchases} & selling)
+        offers = offers_to(buyer, round, (), similarities[buyer].tolist(), among)
+        sizes = {offer.seller: offer.size for offer in offers}
+        return weights([(purchase.seller, sizes[purchase.seller]) for purchase in purchases])
+
+    return {buyer: shares(buyer, purchases) for buyer, purchases in enumerate(settlement.rows) if purchases}
 
 
 # --- the money ---
@@ -309,17 +333,9 @@ def revealed(round: Round, index: int) -> Reveal:
     return reveal
 
 
-def _similarities(round: Round) -> list[list[int]]:
+def _similarities(round: Round) -> NDArray[np.int64]:
     """`n x n`, 2**16 = 1."""
-    return similarity(sketches(round), round.terms.similarity_floor)
-
-
-def _row(buyer: int, round: Round, excluded: Collection[int], similarity_row: Sequence[int]) -> Row:
-    bid = revealed(round, buyer).bid
-    if bid.value == 0:  # as `candidates` has it; here it saves the look at every seller
-        return ()
-    offers = offers_to(buyer, round, excluded, similarity_row)
-    return row(bid.value, bid.samples, offers, round.terms.max_sellers)
+    return similarity_matrix(sketches(round), round.terms.similarity_floor)
 
 
 def _paid(purchases: Row) -> int:

@@ -103,8 +103,7 @@ def fingerprint_seed(task_digest: bytes) -> bytes:
 
 def cosine(a: bytes, b: bytes) -> int:
     """Cosine of two sketches, 2**16 = 1, in `[0, 2**16]`; 0 where it is negative or a norm is 0."""
-    x, y = _rows([a, b]).astype(np.int64)
-    return _root(int(x @ y), int(x @ x), int(y @ y))
+    return similarity_to(a, [b], 0)[0]
 
 
 def similarity(sketches: Sequence[bytes], floor: int) -> list[list[int]]:
@@ -122,25 +121,27 @@ def similarity(sketches: Sequence[bytes], floor: int) -> list[list[int]]:
     Raises:
         MalformedUpdate: a sketch has another length.
     """
+    matrix: list[list[int]] = similarity_matrix(sketches, floor).tolist()
+    return matrix
+
+
+def similarity_matrix(sketches: Sequence[bytes], floor: int) -> NDArray[np.int64]:
+    """What `similarity` says, as an array."""
     _check_floor(floor)
     rows = _rows(sketches).astype(np.float64)
     # Exact in any order of summation: every partial sum is an integer of at most 128² · 1,024 = 2**24.
-    products = (rows @ rows.T).astype(np.int64)
-    norms: list[int] = products.diagonal().tolist()
-    matrix = [[0] * len(norms) for _ in norms]
-    for i, norm in enumerate(norms):
-        for j in np.flatnonzero(products[i, : i + 1] > 0).tolist():
-            matrix[i][j] = matrix[j][i] = _above(_root(int(products[i, j]), norm, norms[j]), floor)
-    return matrix
+    products = rows @ rows.T
+    norms = products.diagonal()
+    return _above(_cosines(products, norms[:, None] * norms), floor)
 
 
 def similarity_to(own: bytes, sketches: Sequence[bytes], floor: int) -> list[int]:
     """How much of each of `sketches` counts for `own`: one row of `similarity`, without the others."""
     _check_floor(floor)
-    rows = _rows([own, *sketches]).astype(np.int64)
-    own_norm, *norms = (rows * rows).sum(axis=1).tolist()
-    _, *products = (rows @ rows[0]).tolist()
-    return [_above(_root(product, own_norm, norm), floor) for product, norm in zip(products, norms, strict=True)]
+    rows = _rows([own, *sketches]).astype(np.float64)
+    norms = (rows * rows).sum(axis=1)
+    row: list[int] = _above(_cosines(rows[1:] @ rows[0], norms[0] * norms[1:]), floor).tolist()
+    return row
 
 
 def _check_floor(floor: int) -> None:
@@ -156,13 +157,31 @@ def _rows(sketches: Sequence[bytes]) -> NDArray[np.int8]:
     return np.frombuffer(b"".join(sketches), np.int8).reshape(len(sketches), SKETCH_SIZE)
 
 
-def _root(product: int, norm_a: int, norm_b: int) -> int:
-    """Cosine from a dot product and two squared norms, 2**16 = 1."""
-    if product <= 0:
-        return 0  # also where a norm is 0
-    return isqrt((product * product << 32) // (norm_a * norm_b))
+def _cosines(products: NDArray[np.float64], squares: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Cosines, 2**16 = 1, rounded down; 0 where negative.
+
+    Args:
+        products: dot products, integers of at most 2**24.
+        squares: the products of the two squared norms, integers of at most 2**48; any shape, the same.
+    """
+    cosines = np.zeros(products.shape, np.int64)
+    positive = products > 0  # else 0, also where a norm is 0
+    product, square = products[positive], squares[positive]
+    # ⌊√⌊p² · 2**32 / |a|²|b|²⌋⌋ = ⌊p · 2**16 / √(|a|²|b|²)⌋. Of that quotient, at most 2**16, float64 rounds only
+    # the root and the division: off by less than 2**-35. Within a millionth of an integer, integers decide.
+    quotients = product * ONE / np.sqrt(square)
+    rounded = np.floor(quotients).astype(np.int64)
+    for at in np.flatnonzero(np.abs(quotients - np.rint(quotients)) < 1e-6).tolist():
+        rounded[at] = _root(int(product[at]), int(square[at]))
+    cosines[positive] = rounded
+    return cosines
 
 
-def _above(cosine: int, floor: int) -> int:
-    """The part of a cosine above the floor, 2**16 = 1."""
-    return ((cosine - floor) << 16) // (ONE - floor) if cosine > floor else 0
+def _root(product: int, square: int) -> int:
+    """A cosine from a positive dot product and the product of the two squared norms, 2**16 = 1."""
+    return isqrt((product * product << 32) // square)
+
+
+def _above(cosines: NDArray[np.int64], floor: int) -> NDArray[np.int64]:
+    """The part of each cosine above the floor, 2**16 = 1."""
+    return (np.maximum(cosines - floor, 0) << 16) // (ONE - floor)

@@ -4,6 +4,7 @@ import hashlib
 import time
 from itertools import pairwise
 from math import isqrt
+from random import Random
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from market_node.errors import BadInput, MalformedUpdate
 from market_node.sketch import (
     MOST_WEIGHTS,
+    _cosines,
     cosine,
     count_sketch,
     fingerprint,
@@ -216,6 +218,39 @@ def test_similarity_of_lifelike_sketches_matches_the_formula():
     matrix = similarity(sketches, floor)
     assert matrix == [[slow_similarity(a, b, floor) for b in sketches] for a in sketches]
     assert {0, 2**16} < {s for row in matrix for s in row}, "both ends occur, and something between"
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.lists(st.integers(-128, 127), max_size=9), max_size=6), st.sampled_from([0, 6554, 2**16 - 1]))
+def test_similarity_of_any_bytes_matches_the_formula(vectors, floor):
+    """Few coordinates: cosines that are rational, so that the quotient is an integer or just beside one."""
+    sketches = [as_sketch(v) for v in vectors]
+    expected = [[slow_similarity(a, b, floor) for b in sketches] for a in sketches]
+    assert similarity(sketches, floor) == expected
+    assert [similarity_to(own, sketches, floor) for own in sketches] == expected
+
+
+def test_a_cosine_just_below_an_integer_is_not_rounded_up():
+    """Products and norms made for it, of sizes that sketches have: a fiftieth of them, float64 alone gets wrong."""
+    rng = Random(1)
+    products, squares = [], []
+    while len(products) < 5_000:
+        cosine, product = rng.randrange(2**15, 2**16), rng.randrange(2**22, 2**24)
+        square = -(-(product**2 << 32) // cosine**2)
+        if square <= 2**48:
+            products.append(product)
+            squares.append(square)
+    exact = [isqrt((p * p << 32) // s) for p, s in zip(products, squares, strict=True)]
+    arrays = np.array(products, np.float64), np.array(squares, np.float64)
+    assert _cosines(*arrays).tolist() == exact
+    assert np.floor(arrays[0] * 2**16 / np.sqrt(arrays[1])).tolist() != exact
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(1, 127), st.integers(1, 127), st.integers(1, 1024), st.integers(1, 1024))
+def test_cosines_of_flat_sketches_match_the_formula(a, b, many, few):
+    first, second = as_sketch([a] * many), as_sketch([b] * few)
+    assert cosine(first, second) == slow_cosine(first, second)
 
 
 def test_nobody_is_similar_to_a_zero_sketch():
