@@ -1,8 +1,9 @@
 """The steps of a round that only its aggregator takes: open it, settle it."""
 
 import hashlib
+import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,18 +23,24 @@ from .errors import (
     NotForUs,
     NotFound,
     OutOfRange,
+    StorageError,
     TooLarge,
 )
 from .models import OpenTask
 from .node import Node
+from .phases import span
 from .records import Participant, Round, Settlement, Terms
 from .seal import new_key, seal_file, unwrap_key, wrap_key
 from .settlement import reveals_hash, row_weights, settle
 from .sketch import sketch
 from .weights import unflatten, write_weights
 
+log = logging.getLogger(__name__)
+
 POLL_SECONDS = 1.0
 """Between two looks at whether the reveals are confirmed."""
+
+PROBE = b"a file that an aggregator has stored to be read again\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +50,21 @@ class Opened:
     updates: dict[int, Tensor]
     """Index → update, int64, one coordinate per weight."""
     exclusions: tuple[Exclusion, ...]
+    unread: Mapping[int, StorageError]
+    """Index → why no store could give the model, nor say that it is missing."""
+
+
+def is_last_try(began: int, ended: int, start: int, end: int) -> bool:
+    """Whether what could not be read by then counts as missing: else who never publishes its model could, with a store
+    that only stalls, keep the aggregator from settling until its bond is lost.
+
+    So it is once three quarters of the settle phase have passed, or where a try as long as this one would end later.
+
+    Args:
+        began: when this try to read all models began; `ended`, when it ended. Seconds since the epoch.
+        start: of the settle phase; and its `end`.
+    """
+    return ended + (ended - began) >= start + (end - start) * 3 // 4
 
 
 class Aggregator(Node):
@@ -63,7 +85,7 @@ class Aggregator(Node):
         self.require(number, Phase.SETTLE)
         round_ = self.confirmed(number)
         task = self.task(round_)
-        opened = self.open_models(round_, task)
+        opened = self.open_in_time(round_, task)
         settlement = settle(round_, frozenset(exclusion.index for exclusion in opened.exclusions))
         deliveries = tuple(self.deliver(round_, settlement, opened, task))
         listed = DeliveryList(self.chain.chain_id, self.chain.market, number, deliveries, opened.exclusions)
@@ -90,10 +112,32 @@ class Aggregator(Node):
         """Refutes every false challenge of a round: nobody else has as much to lose by one."""
         return defend(self.chain, self.history, number)
 
+    def open_in_time(self, round_: Round, task: OpenTask) -> Opened:
+        """Opens the models. What cannot be read stops the settlement, to be tried again; near its end it is missing.
+
+        Raises:
+            StorageError: why, of the first one that cannot be read; or the stores give nothing at all.
+        """
+        start, end = span(self.chain.state(round_.number), Phase.SETTLE)
+        assert start is not None and end is not None  # the round is being settled
+        began = self.chain.now()
+        opened = self.open_models(round_, task)
+        if not opened.unread:
+            return opened
+        if not is_last_try(began, self.chain.now(), start, end):
+            raise next(iter(opened.unread.values()))
+        self._prove_the_store()
+        for index, error in opened.unread.items():
+            log.warning("round %d: the model of %d is taken for missing: %s", round_.number, index, error)
+        missing = (Exclusion(index, "missing") for index in opened.unread)
+        exclusions = sorted((*opened.exclusions, *missing), key=lambda each: each.index)
+        return Opened(opened.updates, tuple(exclusions), {})
+
     def open_models(self, round_: Round, task: OpenTask) -> Opened:
         """Opens the model of everyone who revealed; one that fails any check is excluded with its reason."""
         updates: dict[int, Tensor] = {}
         exclusions: list[Exclusion] = []
+        unread: dict[int, StorageError] = {}
         for index, participant in enumerate(round_.participants):
             if participant.reveal is None:
                 continue
@@ -101,7 +145,9 @@ class Aggregator(Node):
                 updates[index] = self._check(round_, participant, task)
             except Rejected as refusal:
                 exclusions.append(Exclusion(index, refusal.reason, refusal.evidence))
-        return Opened(updates, tuple(exclusions))
+            except StorageError as error:
+                unread[index] = error
+        return Opened(updates, tuple(exclusions), unread)
 
     def deliver(self, round_: Round, settlement: Settlement, opened: Opened, task: OpenTask) -> Iterable[Delivery]:
         """Combines, seals and stores one personal model per buyer that has a key which can be used."""
@@ -134,6 +180,12 @@ class Aggregator(Node):
         rows = encode_rows(settlement.rows)
         return self.chain.settle(round_.number, reveals_hash(round_), excluded, rows, deliveries)
 
+    def _prove_the_store(self) -> None:
+        """Raises StorageError where what is stored does not come back: then nobody is excluded for it."""
+        with self._scratch() as folder:
+            (folder / "probe").write_bytes(PROBE)
+            self.store.get(self.store.put(folder / "probe"), folder / "back", len(PROBE))
+
     def _check(self, round_: Round, participant: Participant, task: OpenTask) -> Tensor:
         """The participant's update, or Rejected with the reason."""
         reveal, seed = participant.reveal, round_.seed
@@ -151,8 +203,7 @@ class Aggregator(Node):
             except (TooLarge, Misshapen) as error:
                 raise Rejected("malformed") from error
             except NotFound as error:
-                # A store that is down or returns other bytes says nothing about the file: settling stops there, to be
-                # tried again.
+                # A store that is down or returns other bytes says nothing about the file: see `open_in_time`.
                 raise Rejected("missing") from error
             except BrokenSeal as error:
                 raise Rejected("wrong-key") from error

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from market_node.aggregator import Aggregator
+from market_node.aggregator import Aggregator, is_last_try
 from market_node.audit import audit
 from market_node.chain import Chain
 from market_node.codec import encode_excluded, encode_rows, seal_bid
@@ -220,6 +220,31 @@ def test_a_broken_store_of_its_own_is_no_reason_to_exclude_anybody(town, number)
         town.aggregator.settle(number)
     block.write_bytes(right)
     assert town.aggregator.settle(number).excluded == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("began", "ended", "last"),
+    [
+        (1000, 1001, False),
+        (1000, 1149, False),
+        (1000, 1150, True),  # another one as long would end after three quarters
+        (1298, 1298, False),
+        (1300, 1300, True),
+        (1290, 1350, True),
+    ],
+)
+def test_what_cannot_be_read_is_missing_once_there_is_no_time_for_another_try(began, ended, last):
+    assert is_last_try(began, ended, 1000, 1400) is last
+
+
+def test_a_model_that_only_a_broken_disk_has_is_missing_in_the_end(town, number):
+    town.draw(number)
+    town.reveal(number, "alice", "bob")
+    town.devnet.warp(PHASE)
+    block = town.store.folder / town.alice.round(number).participants[0].model.cid.hex()
+    block.write_bytes(block.read_bytes()[:-1])
+    town.devnet.warp(PHASE * 3 // 4)
+    assert town.aggregator.settle(number).excluded == {0}
 
 
 def test_a_file_that_is_not_there(town, number):
