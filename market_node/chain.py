@@ -5,7 +5,7 @@ signed, sent, waited for, and its receipt checked.
 """
 
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -29,6 +29,9 @@ __all__ = ["Chain", "Event", "Phase", "Receipt", "RoundState", "require_phase"]
 
 WINDOW = 10_000
 """Blocks asked for logs at once, at first; halved whenever the node finds it too much."""
+
+DRAW_GAS, DRAW_GAS_WORD = 100_000, 25_000
+"""Enough for the dearer of the two calls that draw a seed: in all, and per 16 participants, who get a word of seats."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +238,10 @@ class Chain:
 
     def draw_seed(self, number: int) -> Receipt:
         """One of the two calls that draw the seed."""
-        return self._step(number, Phase.DRAW, self._market("drawSeed", number))
+        # Estimated as the first, it may be mined as the second: somebody else's came in between.
+        words = -(-self.state(number).participants // 16)
+        call = replace(self._market("drawSeed", number), least_gas=DRAW_GAS + DRAW_GAS_WORD * words)
+        return self._step(number, Phase.DRAW, call)
 
     def reveal(
         self,

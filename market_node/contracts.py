@@ -81,6 +81,8 @@ class Call:
     calldata: bytes
     outputs: tuple[str, ...] = ()
     """ABI types of what it returns."""
+    least_gas: int = 0
+    """A gas limit that lasts where others' calls come first and make this one dearer than it was estimated."""
 
 
 class Contract:

@@ -149,7 +149,7 @@ class Sender:
             estimate = self.endpoint.estimate(call, self.signer.address)
         if estimate > GAS_CAP:
             raise ChainError(f"the transaction needs {estimate} gas; one may use {GAS_CAP}")
-        return min(GAS_CAP, estimate + estimate // 4)
+        return min(GAS_CAP, max(call.least_gas, estimate + estimate // 4))
 
     def _signed(self, fields: dict[str, Any], price: Fees, *, what: str, deed: bytes, round: int | None) -> Sent:
         signed = self.signer.sign_transaction({**fields, **price.fields()})

@@ -90,6 +90,27 @@ def test_without_a_state_the_book_ends_with_the_process(open_chain, devnet):
     assert book(open_chain(devnet.provider)).every() == []
 
 
+# --- gas ---
+
+
+def test_a_draw_that_was_estimated_as_the_cheap_call_is_mined_as_the_dear_one(actors, devnet):
+    """Alice and the operator draw at once, and hers is mined second."""
+    play = Play(devnet, actors.operator, [actors.alice, actors.bob]).open().commit()
+    estimates = []
+
+    def overtaken(params, ask):
+        estimate = ask("eth_estimateGas", params)
+        estimates.append(int(estimate["result"], 16))
+        actors.operator.draw_seed(play.number)
+        return estimate
+
+    between = Meddler(devnet, eth_estimateGas=overtaken)
+    alice = Chain(between, actors.deployment.market, actors.alice.signer)
+    receipt = alice.draw_seed(play.number)
+    assert [event.name for event in receipt.events] == ["SeedDrawn"]
+    assert receipt.gas > estimates[0] * 5 // 4
+
+
 # --- fees ---
 
 
