@@ -1,6 +1,6 @@
-"""`make soak`: nodes left alone for long, and nodes killed hundreds of times. The figures go to docs/benchmarks.md.
+"""`make soak`: nodes left alone for long, nodes killed hundreds of times, the guide's market; to docs/benchmarks.md.
 
-python -m tests.soak [kills] [rounds]
+python -m tests.soak [kills] [rounds] [guide]
 """
 
 import statistics
@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.document import machine, table, write
+from tests.soak.guide import guide
 from tests.soak.town import Town
 
 KILLS, KILLED = 200, 5
@@ -150,5 +151,5 @@ def _folder() -> Iterator[Path]:
 
 
 if __name__ == "__main__":
-    for name in sys.argv[1:] or ("kills", "rounds"):
-        {"kills": kills, "rounds": rounds}[name]()
+    for name in sys.argv[1:] or ("kills", "rounds", "guide"):
+        {"kills": kills, "rounds": rounds, "guide": guide}[name]()
