@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from ..mechanism import effective_samples, gain
 from ..records import LEAST_REPUTATION, Bid, Model, Participant, Purchase, Reveal, Round, Row, Settlement, Terms
 from ..settlement import Payout, counted_rows, payout, rejects, reputations
-from ..sketch import similarity
+from ..sketch import similarity_to
 from ..terms import BOND_FACTOR, deposit_needed, deposit_range
 
 AGGREGATOR = "0x" + "aa" * 20
@@ -113,6 +113,8 @@ class Outcome:
     """What somebody from outside paid."""
     real_gains: tuple[int, ...]
     """By index: what each row really added for its buyer."""
+    seats: tuple[Result, ...] = ()
+    """By index: what it came to for each account."""
 
     @property
     def welfare(self) -> int:
@@ -154,54 +156,82 @@ def seated(
     return Round(number, aggregator, terms, b"", participants, seed, revealed)
 
 
-def played(seats: Sequence[Seat], round_: Round, clearing: Clearing, excluded: Collection[int] = ()) -> Outcome:
+def played(
+    seats: Sequence[Seat],
+    round_: Round,
+    clearing: Clearing,
+    excluded: Collection[int] = (),
+    gains: tuple[int, ...] | None = None,
+) -> Outcome:
     """What a cleared round comes to: its payout by the contract's rule, and its real worth for each owner.
 
-    Ratings and rejections are those that `round_` holds: see `answered`.
+    Ratings and rejections are those that `round_` holds: see `ratings.answered`.
+
+    Args:
+        gains: `real_gains` of the clearing's rows, where the caller has them already.
     """
     settled = replace(round_, settlement=Settlement(frozenset(excluded), clearing.rows))
     assert settled.settlement is not None
     paid = payout(settled, settled.settlement)
     rows = counted_rows(settled, settled.settlement)
-    real = real_gains(seats, round_, rows)
-    results: dict[int, Result] = {}
-    for index, seat in enumerate(seats):
-        row = rows[index]
-        subsidy = clearing.subsidies.get(index, 0)
-        got = Result(
-            money=paid.credits[index] - round_.participants[index].deposit + subsidy,
-            worth=real[index],
-            spent=sum(purchase.price for purchase in row) - subsidy,
-            bought=len(row),
-        )
-        results[seat.owner.number] = results.get(seat.owner.number, Result()) + got
+    if gains is None or rows != clearing.rows:
+        gains = real_gains(seats, round_, rows)
+    subsidies = [clearing.subsidies.get(buyer, 0) if row else 0 for buyer, row in enumerate(rows)]
+    sold, earned = [0] * len(seats), [0] * len(seats)
+    leaked = [0] * len(seats)
     for buyer, row in enumerate(rows):
-        paid_to_sellers = not rejects(round_.participants[buyer], row)
+        is_paid = not rejects(round_.participants[buyer], row)
         for purchase in row:
-            seller = seats[purchase.seller].owner
+            sold[purchase.seller] += 1
+            # Who sells to an account of its own gives nothing away.
+            leaked[purchase.seller] += seats[buyer].owner.number != seats[purchase.seller].owner.number
+            earned[purchase.seller] += purchase.price if is_paid else 0
+    results = tuple(
+        Result(
+            money=paid.credits[index] - round_.participants[index].deposit + subsidies[index],
+            worth=gains[index],
             # Who may not sell and does loses the largest amount there is: no price makes up for that.
-            sale = Result(harm=seller.cost, earned=purchase.price if paid_to_sellers else 0, sold=1)
-            results[seller.number] += sale
-    return Outcome(settled, paid, results, sum(clearing.subsidies.values()), real)
+            harm=seat.owner.cost * leaked[index],
+            spent=sum(purchase.price for purchase in rows[index]) - subsidies[index],
+            earned=earned[index],
+            bought=len(rows[index]),
+            sold=sold[index],
+        )
+        for index, seat in enumerate(seats)
+    )
+    by_owner: dict[int, Result] = {}
+    for seat, result in zip(seats, results, strict=True):
+        number = seat.owner.number
+        by_owner[number] = by_owner[number] + result if number in by_owner else result
+    return Outcome(settled, paid, by_owner, sum(subsidies), gains, results)
 
 
 def real_gains(seats: Sequence[Seat], round_: Round, rows: Sequence[Row]) -> tuple[int, ...]:
     """What each row really adds for its buyer, by its true value and samples and the sellers' true models.
 
-    A seller brings what it truly has, as far as it is believed: its part of the delivery follows what it claims.
+    A seller brings what it truly has, as far as it is believed: its part of the delivery follows what it claims. All
+    accounts of an owner together bring no more than it has.
     """
-    terms = round_.terms
     gains = []
     for buyer, row in enumerate(rows):
         owner = seats[buyer].owner
-        imported = 0
-        for purchase, alike in zip(row, _likeness(seats, buyer, row, terms.similarity_floor), strict=True):
-            seller, reveal = seats[purchase.seller], round_.participants[purchase.seller].reveal
-            assert reveal is not None
-            true = min(seller.owner.samples, reveal.bid.samples)
-            imported += effective_samples(true, reveal.reputation, terms.max_samples, alike)
-        gains.append(gain(owner.value, owner.samples, imported))
+        gains.append(gain(owner.value, owner.samples, _imported(seats, round_, buyer, row)))
     return tuple(gains)
+
+
+def _imported(seats: Sequence[Seat], round_: Round, buyer: int, row: Sequence[Purchase]) -> int:
+    """Effective samples that a row really brings."""
+    terms = round_.terms
+    brought: dict[int, int] = {}
+    most: dict[int, int] = {}
+    for purchase, alike in zip(row, _likeness(seats, buyer, row, terms.similarity_floor), strict=True):
+        seller, reveal = seats[purchase.seller].owner, round_.participants[purchase.seller].reveal
+        assert reveal is not None
+        true = min(seller.samples, reveal.bid.samples)
+        size = effective_samples(true, reveal.reputation, terms.max_samples, alike)
+        brought[seller.number] = brought.get(seller.number, 0) + size
+        most[seller.number] = max(most.get(seller.number, 0), (seller.samples * alike) >> 16)
+    return sum(min(size, most[number]) for number, size in brought.items())
 
 
 def standing_after(outcome: Outcome, standing: Mapping[str, int]) -> dict[str, int]:
@@ -215,6 +245,4 @@ def standing_after(outcome: Outcome, standing: Mapping[str, int]) -> dict[str, i
 
 def _likeness(seats: Sequence[Seat], buyer: int, row: Sequence[Purchase], floor: int) -> list[int]:
     """The real similarity of a buyer to the sellers in its row."""
-    if not row:
-        return []
-    return similarity([seats[buyer].update, *(seats[each.seller].update for each in row)], floor)[0][1:]
+    return similarity_to(seats[buyer].update, [seats[each.seller].update for each in row], floor) if row else []
