@@ -91,4 +91,4 @@ def _numbers(shell: Shell) -> list[int]:
 
 
 def _json(shell: Shell, home: str, words: str) -> Any:
-    return json.loads(shell.run(f"market-node --home {home} --json {words}"))
+    return json.loads(shell.run(f"market-node --home {home} {words} --json 2>/dev/null"))  # text for people goes there
