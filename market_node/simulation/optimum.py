@@ -3,10 +3,13 @@
 from collections.abc import Collection, Sequence
 from math import ceil, sqrt
 
-from ..mechanism import Offer, gain, surplus
+from ..mechanism import Offer, candidates, choose, gain, surplus
 
 ROUNDING = 2.0**-40
-"""Of a buyer's value: more than float64 gets wrong in `bound`, for up to a thousand sellers."""
+"""Of a buyer's value: more than float64 gets wrong in a bound, for up to a thousand sellers."""
+
+SEARCHED = 40
+"""Steps of the search for the lowest bound; any number of them gives a bound."""
 
 
 def welfare(value: int, samples: int, chosen: Collection[Offer]) -> int:
@@ -32,22 +35,75 @@ def greatest(value: int, samples: int, offers: Sequence[Offer], max_sellers: int
     return [offer for place, offer in enumerate(worth) if best >> place & 1]
 
 
+def exchanged(value: int, samples: int, offers: Sequence[Offer], max_sellers: int) -> list[Offer]:
+    """A good set where there are too many to try: ours, bettered by one seller more, less or another as long as that
+    brings more. The greatest welfare is between its and the bound."""
+    worth = [offer for offer in offers if surplus(value, samples, offer) >= 0]
+    chosen = choose(value, samples, candidates(value, samples, worth, max_sellers)[0])
+    while True:
+        size, cost = sum(offer.size for offer in chosen), sum(offer.cost for offer in chosen)
+        best, change = gain(value, samples, size) - cost, None
+        incoming: list[Offer | None] = [None, *(offer for offer in worth if offer not in chosen)]
+        for out in (None, *chosen):
+            left, spared = (size - out.size, cost - out.cost) if out else (size, cost)
+            for new in incoming:
+                if new is None:
+                    reached = gain(value, samples, left) - spared
+                elif out is None and len(chosen) == max_sellers:
+                    break
+                else:
+                    reached = gain(value, samples, left + new.size) - spared - new.cost
+                if reached > best:
+                    best, change = reached, (out, new)
+        if change is None:
+            return chosen
+        chosen = [offer for offer in (*chosen, change[1]) if offer is not None and offer != change[0]]
+
+
 def bound(value: int, samples: int, offers: Sequence[Offer]) -> int:
     """At least the welfare of every set of the offers, of any number.
 
     Sellers that could be bought in parts would be taken cheapest sample first, until one more sample is worth less
-    than it costs: G′(X) = v / 2N · (1 + X / N)^(−3/2), so that stops at X = N · ((v / 2Nd)^(2/3) − 1) where samples
-    cost d. In float64; rounded up by `ROUNDING` of the value and by two units, which is what `gain` rounds by.
+    than it costs. In float64; rounded up by `ROUNDING` of the value and by two units, which is what `gain` rounds by.
     """
+    return _up(value, _filled(value, samples, [(offer.cost, offer.size) for offer in offers]))
+
+
+def capped_bound(value: int, samples: int, offers: Sequence[Offer], max_sellers: int) -> int:
+    """At least the welfare of every set of at most `max_sellers` offers; never above `bound`.
+
+    For any μ ≥ 0, no such set reaches more than the best one does where each seller costs μ more, plus μ · max_sellers.
+    The lowest of these bounds, which are convex in μ, is looked for by halving.
+    """
+
+    def at(mu: float) -> float:
+        return _filled(value, samples, [(offer.cost + mu, offer.size) for offer in offers]) + mu * max_sellers
+
+    least, most = 0.0, float(value)
+    for _ in range(SEARCHED):
+        third = (most - least) / 3
+        if at(least + third) <= at(most - third):
+            most -= third
+        else:
+            least += third
+    return min(_up(value, at(least)), bound(value, samples, offers))
+
+
+def _filled(value: int, samples: int, offers: Sequence[tuple[float, int]]) -> float:
+    """What (cost, size) offers that could be bought in parts would bring at best."""
     v, n = float(value), float(samples)
     imported, paid = 0.0, 0.0
-    for offer in sorted(offers, key=lambda each: each.cost / each.size):
-        density = offer.cost / offer.size
+    for cost, size in sorted(offers, key=lambda each: each[0] / each[1]):
+        density = cost / size
+        # G′(X) = v / 2N · (1 + X / N)^(−3/2) is the density here
         worth = n * ((v / (2 * n * density)) ** (2 / 3) - 1) if density else float("inf")
-        taken = min(float(offer.size), worth - imported)
+        taken = min(float(size), worth - imported)
         if taken <= 0:
             break
         imported += taken
         paid += taken * density
-    share = imported / (n + imported) / (1 + sqrt(n / (n + imported)))
-    return max(0, ceil(v * share - paid + v * ROUNDING)) + 2
+    return v * (imported / (n + imported) / (1 + sqrt(n / (n + imported)))) - paid
+
+
+def _up(value: int, amount: float) -> int:
+    return max(0, ceil(amount + value * ROUNDING)) + 2

@@ -8,7 +8,7 @@ from test_designs import RULES, bought
 
 from market_node.mechanism import Offer, gain
 from market_node.simulation.designs.buyer import Buyer
-from market_node.simulation.optimum import bound, greatest, welfare
+from market_node.simulation.optimum import bound, capped_bound, exchanged, greatest, welfare
 
 TOKEN = 10**18
 
@@ -60,3 +60,37 @@ def test_where_no_sample_is_worth_its_cost_the_bound_is_nothing_but_rounding():
     assert bound(100 * TOKEN, 1_000, [Offer(0, 60 * TOKEN, 1_000)]) <= 100 * TOKEN >> 39
     assert greatest(100 * TOKEN, 1_000, [Offer(0, 60 * TOKEN, 1_000)], 8) == []
     assert bound(100 * TOKEN, 1_000, []) <= 100 * TOKEN >> 39
+
+
+def test_the_capped_bound_is_never_below_the_greatest_of_so_many():
+    rng = Random(6)
+    possible, bounded, uncapped = 0.0, 0.0, 0.0
+    for _ in range(60):
+        value, samples, offers = random_market(rng, 9)
+        max_sellers = rng.choice([1, 2, 3])
+        best = welfare(value, samples, greatest(value, samples, offers, max_sellers))
+        capped = capped_bound(value, samples, offers, max_sellers)
+        assert best <= capped <= bound(value, samples, offers)
+        possible, bounded = possible + best / value, bounded + capped / value
+        uncapped += bound(value, samples, offers) / value
+    assert bounded < 1.05 * possible and uncapped > 1.1 * possible
+
+
+def test_exchanges_end_between_ours_and_the_greatest():
+    rng = Random(7)
+    ours, best, bettered = 0.0, 0.0, 0.0
+    for _ in range(60):
+        value, samples, offers = random_market(rng, 9)
+        max_sellers = rng.choice([1, 2, 3])
+        buyer = Buyer(99, value, samples, tuple(offers), max_sellers, bytes(32))
+        row = welfare(value, samples, bought(buyer, RULES["market"](buyer).row))
+        found = exchanged(value, samples, offers, max_sellers)
+        most = welfare(value, samples, greatest(value, samples, offers, max_sellers))
+        assert len(found) <= max_sellers
+        assert row <= welfare(value, samples, found) <= most
+        ours, best, bettered = (
+            ours + row / value,
+            best + most / value,
+            bettered + welfare(value, samples, found) / value,
+        )
+    assert ours < bettered and bettered > 0.99 * best

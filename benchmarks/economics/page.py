@@ -1,0 +1,53 @@
+"""Where the figures go: docs/economics.md and docs/figures."""
+
+from collections.abc import Iterable
+from statistics import mean, stdev
+from typing import TYPE_CHECKING
+
+from benchmarks.document import TREE, write
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+PAGE = "docs/economics.md"
+COLOURS = {
+    "market": "#0b3d91",
+    "paper": "#d1495b",
+    "posted": "#2a9d8f",
+    "proportional": "#e9a03b",
+    "shapley": "#8e6bbf",
+    "vcg": "#7a7a7a",
+    "free": "#b08968",
+}
+"""One per design, the same on every picture."""
+
+NAMES = {
+    "market": "market (ours)",
+    "paper": "paper (iPFL)",
+    "posted": "posted price",
+    "proportional": "proportional share",
+    "shapley": "Shapley",
+    "vcg": "VCG",
+    "free": "free",
+}
+
+
+def section(name: str, text: str) -> None:
+    """Puts a section of the page where its markers are."""
+    write(PAGE, name, text)
+
+
+def save(figure: "Figure", name: str) -> None:
+    """As docs/figures/<name>.svg, the same bytes for the same picture."""
+    import matplotlib as mpl
+
+    folder = TREE / "docs" / "figures"
+    folder.mkdir(exist_ok=True)
+    mpl.rcParams["svg.hashsalt"] = name
+    figure.savefig(folder / f"{name}.svg", bbox_inches="tight", metadata={"Date": None})
+
+
+def spread(values: Iterable[float], digits: int = 1) -> str:
+    """Mean ± standard deviation over seeds."""
+    known = list(values)
+    return f"{mean(known):.{digits}f} ± {stdev(known):.{digits}f}"
