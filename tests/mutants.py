@@ -50,8 +50,8 @@ MUTANTS = [
     Mutant(
         "similarity ignores the floor",
         "market_node/sketch.py",
-        "((cosine - floor) << 16)",
-        "(cosine << 16)",
+        "np.maximum(cosines - floor, 0)",
+        "cosines",
         [*PYTEST, "tests/unit/test_sketch.py"],
     ),
     Mutant(
@@ -92,7 +92,7 @@ MUTANTS = [
     Mutant(
         "contract lets anybody be refuted by whom the list left out rightly",
         "contracts/libraries/Judge.sol",
-        "if (full && !_before(offer, claim.lastSurplus, index)) revert IMarket.NotLeftOut(seller.index);",
+        "if (full && !_before(offer, claim.lastMerit, index)) revert IMarket.NotLeftOut(seller.index);",
         "",
         ["npx", "hardhat", "test", "solidity", "tests/contracts/Refute.t.sol"],
     ),
