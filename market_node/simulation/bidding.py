@@ -24,6 +24,10 @@ class View:
     terms: Terms
     sketch: bytes
     """Of the update that it trained for this round."""
+    real: bytes | None = None
+    """Of the same update, under a seed by which nobody buys: what it is worth is measured by this one.
+
+    None, by `sketch`."""
     left: int | None = None
     """Of its budget, base units; None, it has no limit."""
     standing: Mapping[str, int] | None = None
@@ -59,7 +63,7 @@ def truth(owner: Owner, view: View, rng: np.random.Generator) -> Sequence[Seat]:
     bid = owner.truth
     if owner.value > view.most_value:
         bid = type(bid)(view.most_value, bid.cost, bid.samples, bid.min_reputation)
-    return (Seat(owner, account(owner.number), bid, view.sketch),)
+    return (Seat(owner, account(owner.number), bid, view.sketch, view.real),)
 
 
 STRATEGIES: dict[str, Strategy] = {"truth": truth}

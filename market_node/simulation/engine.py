@@ -96,14 +96,15 @@ def seats_of(job: Job) -> list[Seat]:
     world = job.world
     people, groups, terms = world.owners, world.groups, world.scenario.terms.terms
     owners = [people[number] for number in job.owners]
-    sketches = sketches_of(world.scenario, world.seed, job.round, owners)
+    sketches, reals = sketches_of(world.scenario, world.seed, job.round, owners)
     seats: list[Seat] = []
-    for owner, sketch, spent in zip(owners, sketches, job.spent, strict=True):
+    for owner, sketch, real, spent in zip(owners, sketches, reals, job.spent, strict=True):
         view = View(
             job.round,
             job.aggregator,
             terms,
             sketch,
+            real,
             None if owner.budget is None else owner.budget - spent,
             job.standing,
             job.past.get(owner.number, ()),
@@ -114,12 +115,18 @@ def seats_of(job: Job) -> list[Seat]:
     return seats[: terms.max_participants]
 
 
-def sketches_of(scenario: Scenario, seed: int, round_: int, owners: Sequence[Owner]) -> list[bytes]:
-    """What these owners' true updates look like in a round."""
+def sketches_of(
+    scenario: Scenario, seed: int, round_: int, owners: Sequence[Owner]
+) -> tuple[Sequence[bytes], Sequence[bytes | None]]:
+    """What these owners' true updates look like in a round, and by what their worth is measured.
+
+    A recorded run has one sketch of each update: there what is bought by an error of the sketch seems to be worth it.
+    """
     places = [(owner.number, owner.cluster) for owner in owners]
     if scenario.sketches.recorded is not None:
-        return recorded(Path(scenario.sketches.recorded), round_, places)
-    return drawn(scenario.sketches.likeness, seed, round_, places)
+        return recorded(Path(scenario.sketches.recorded), round_, places), [None] * len(places)
+    likeness = scenario.sketches.likeness
+    return drawn(likeness, seed, round_, places), drawn(likeness, seed, round_, places, again=True)
 
 
 def lines_of(world: World, results: Sequence[Played]) -> list[Line]:

@@ -63,16 +63,15 @@ def found(effect: float, holdout: int, judgement: Judgement, noise: float) -> in
 
 
 def _worthless(seats: Sequence[Seat], round_: Round, buyer: int, row: Row) -> float:
-    """How much of a delivery is of models that are not what their sketches say and have no likeness to the buyer's."""
-    suspects = [seats[each.seller].real is not None for each in row]
-    if not any(suspects):
+    """How much of a delivery is of models that are worth nothing to anybody."""
+    garbage = [not any(seats[each.seller].update) for each in row]
+    if not any(garbage):
         return 0.0
-    floor = round_.terms.similarity_floor
-    shown = similarity_to(seats[buyer].sketch, [seats[each.seller].sketch for each in row], floor)
-    real = similarity_to(seats[buyer].update, [seats[each.seller].update for each in row], floor)
+    shown = similarity_to(
+        seats[buyer].sketch, [seats[each.seller].sketch for each in row], round_.terms.similarity_floor
+    )
     sizes = [_size(round_, each.seller, alike) for each, alike in zip(row, shown, strict=True)]
-    dead = sum(size for size, suspect, alike in zip(sizes, suspects, real, strict=True) if suspect and alike == 0)
-    return dead / max(sum(sizes), 1)
+    return sum(size for size, dead in zip(sizes, garbage, strict=True) if dead) / max(sum(sizes), 1)
 
 
 def _size(round_: Round, seller: int, alike: int) -> int:

@@ -38,26 +38,31 @@ class Likeness:
     """The share of what an owner has of its own that stays from round to round."""
 
 
-def drawn(likeness: Likeness, seed: int, round_: int, owners: Sequence[tuple[int, int]]) -> list[bytes]:
+def drawn(
+    likeness: Likeness, seed: int, round_: int, owners: Sequence[tuple[int, int]], *, again: bool = False
+) -> list[bytes]:
     """The sketches of these owners' updates in a round.
 
     Args:
         owners: (number, cluster) of each. Who else is in the round changes nothing.
+        again: the same updates, sketched under another seed: as alike on average, and off by other errors. Whoever
+            looks for the most similar of many finds errors, and with these one sees what is left of them.
     """
+    name = " again" if again else ""
     if not owners:
         return []
     alone = 1 - likeness.within
     common, between = np.sqrt(likeness.across), np.sqrt(likeness.within - likeness.across)
     shared = {
-        cluster: np.float32(common) * _vector(seed, "common", 0)
-        + np.float32(between) * _vector(seed, "cluster", cluster)
+        cluster: np.float32(common) * _vector(seed, f"common{name}", 0)
+        + np.float32(between) * _vector(seed, f"cluster{name}", cluster)
         for cluster in {cluster for _, cluster in owners}
     }
     directions = np.stack([shared[cluster] for _, cluster in owners])  # n x 1024
     directions += np.float32(np.sqrt(likeness.own * alone)) * np.stack(
-        [_vector(seed, "own", each) for each, _ in owners]
+        [_vector(seed, f"own{name}", each) for each, _ in owners]
     )
-    fresh = [keyed(seed, "fresh", each, round_).standard_normal(SKETCH_SIZE, np.float32) for each, _ in owners]
+    fresh = [keyed(seed, f"fresh{name}", each, round_).standard_normal(SKETCH_SIZE, np.float32) for each, _ in owners]
     directions += np.float32(np.sqrt((1 - likeness.own) * alone)) * np.stack(fresh)
     return [row.tobytes() for row in quantised((directions * np.float32(_FINE)).astype(np.int64))]
 
@@ -69,7 +74,7 @@ def quantised(sums: NDArray[np.int64]) -> NDArray[np.int8]:
     return cast(NDArray[np.int8], (np.sign(sums) * (127 * sizes // largest)).astype(np.int8))
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=32_768)
 def _vector(seed: int, what: str, number: int) -> NDArray[np.float32]:
     """Kept, because it is the same in every round: 4 KB each."""
     return keyed(seed, what, number).standard_normal(SKETCH_SIZE, np.float32)

@@ -5,6 +5,7 @@ world, and ends with the same bytes.
 """
 
 import json
+import logging
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -24,6 +25,7 @@ from .scenario import Scenario
 
 ENGINES = ("processes", "ray")
 STAMP = "scenario.json"
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 Submit: TypeAlias = Callable[[Job], "Future[Played]"]
 
@@ -146,11 +148,26 @@ def _processes(workers: int) -> Iterator[Submit]:
         yield _here
         return
     # Spawned, not forked: the same on every system, and no thread of this process is copied in the middle of something.
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
+    with one_thread_each():
+        pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
+        try:
+            yield lambda job: pool.submit(play, job)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def one_thread_each() -> Iterator[None]:
+    """Keeps matrix products of the processes that are started from using all cores each, which slows all of them."""
+    before = {name: os.environ.get(name) for name in _THREADS}
+    os.environ.update(dict.fromkeys(_THREADS, "1"))
     try:
-        yield lambda job: pool.submit(play, job)
+        yield
     finally:
-        pool.shutdown(cancel_futures=True)
+        for name, value in before.items():
+            os.environ.pop(name)
+            if value is not None:
+                os.environ[name] = value
 
 
 def _here(job: Job) -> "Future[Played]":
@@ -168,9 +185,9 @@ def _ray(workers: int) -> Iterator[Submit]:
     if already := ray.is_initialized():
         pass
     elif os.environ.get("RAY_ADDRESS"):
-        ray.init(log_to_driver=False)  # a cluster that somebody started
+        ray.init(log_to_driver=False, logging_level=logging.ERROR)  # a cluster that somebody started
     else:
-        ray.init(num_cpus=workers, include_dashboard=False, log_to_driver=False)
+        ray.init(num_cpus=workers, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     remote = ray.remote(play)
     try:
         yield lambda job: remote.remote(job).future()

@@ -46,6 +46,15 @@ def test_a_sketch_depends_on_nobody_else():
         assert drawn(LIKENESS, 3, 1, [owner]) == [together[owner]]
 
 
+def test_under_another_seed_updates_are_as_alike_but_for_other_errors():
+    first, again = (
+        cosines(each, each) for each in (drawn(LIKENESS, 3, 1, OWNERS), drawn(LIKENESS, 3, 1, OWNERS, again=True))
+    )
+    within = np.array([[a % 2 == b % 2 and a < b for a, _ in OWNERS] for b, _ in OWNERS])
+    assert float(again[within].mean()) == pytest.approx(float(first[within].mean()), abs=0.06)
+    assert abs(np.corrcoef(first[within], again[within])[0, 1]) < 0.2
+
+
 def test_seeds_rounds_and_owners_differ():
     one = drawn(LIKENESS, 3, 1, OWNERS[:2])
     assert len({*one, *drawn(LIKENESS, 4, 1, OWNERS[:2]), *drawn(LIKENESS, 3, 2, OWNERS[:2])}) == 6

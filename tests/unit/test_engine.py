@@ -10,7 +10,7 @@ from market_node.simulation.designs import DESIGNS
 from market_node.simulation.engine import jobs, lines_of, play, seats_of
 from market_node.simulation.entry import State, advance, seating
 from market_node.simulation.lines import OUT, Line
-from market_node.simulation.play import Clearing
+from market_node.simulation.play import Clearing, real_gains, seated
 from tests.unit.rounds import ZERO_SKETCH
 from tests.unit.simulations import HOSPITALS, TOKEN, courses, world
 
@@ -42,6 +42,18 @@ def test_all_designs_meet_the_same_market():
     one, other = (replace(world(), design=design) for design in ("market", "free"))
     seats = [[seats_of(job) for job in jobs(each, State())] for each in (one, other)]
     assert seats[0] == seats[1]
+
+
+def test_the_most_similar_of_many_is_worth_less_than_it_looks():
+    """Where nobody is more alike than the floor, what is bought is bought by errors of the sketches."""
+    floor = {"within": 0.1, "across": 0.1}
+    market = world(owners=200, sketches=floor, rounds=1, groups=[{**HOSPITALS, "begins": 1.0}], aggregators=1)
+    (job,) = jobs(market, State())
+    seats = seats_of(job)
+    round_ = seated(seats, market.scenario.terms.terms)
+    rows = DESIGNS["market"](round_, frozenset()).rows
+    promised = sum(real_gains([replace(seat, real=None) for seat in seats], round_, rows))
+    assert 0 < sum(real_gains(seats, round_, rows)) < promised / 2
 
 
 def test_seeds_differ():
