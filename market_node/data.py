@@ -131,7 +131,9 @@ def _digits() -> Examples:
 
 def _fashion_mnist() -> Examples:
     """60,000 product pictures, 28 × 28 pixels of 0 to 255 (Xiao et al. 2017; Debian's dataset-fashion-mnist)."""
-    folder = _shared("datasets/fashion-mnist")
+    folder = shared_folder(
+        "datasets/fashion-mnist", "data set fashion-mnist is not installed: apt install dataset-fashion-mnist"
+    )
     inputs = _read_idx(folder / "train-images-idx3-ubyte.gz", dimensions=3)
     labels = _read_idx(folder / "train-labels-idx1-ubyte.gz", dimensions=1)
     if len(inputs) != len(labels) or int(labels.max()) >= CLASSES:
@@ -139,13 +141,17 @@ def _fashion_mnist() -> Examples:
     return Examples(inputs.to(torch.float32).unsqueeze(1).div_(255), labels.to(torch.int64))
 
 
-def _shared(name: str) -> Path:
-    """A folder of the system's shared files. Python's own prefix may be a virtual environment's, so it says nothing."""
+def shared_folder(name: str, missing: str) -> Path:
+    """A folder of the system's shared files. Python's own prefix may be a virtual environment's, so it says nothing.
+
+    Raises:
+        BadInput: no such folder; says what is `missing`.
+    """
     shares = os.environ.get("XDG_DATA_DIRS") or "/usr/local/share:/usr/share"
     for share in shares.split(os.pathsep):
         if share and (folder := Path(share) / name).is_dir():
             return folder
-    raise BadInput("data set fashion-mnist is not installed: apt install dataset-fashion-mnist")
+    raise BadInput(missing)
 
 
 def _read_idx(path: Path, dimensions: int) -> Tensor:

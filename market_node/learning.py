@@ -63,11 +63,17 @@ def train(model: nn.Module, examples: Examples, practice: Practice, seed: int) -
         model.parameters(), practice.rate, momentum=practice.momentum, weight_decay=practice.decay
     )
     model.train()
-    for chosen in islice(_batches(len(examples), practice.batch, seed), practice.steps):
+    for chosen in batch_order(len(examples), practice.batch, seed, practice.steps):
         optimiser.zero_grad()
         loss = cross_entropy(model(examples.inputs[chosen]), examples.labels[chosen])
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
+
+
+def batch_order(count: int, size: int, seed: int, steps: int) -> Tensor:
+    """The samples of each step, of `count`: `steps x min(size, count)`."""
+    batches = list(islice(_batches(count, size, seed), steps))
+    return torch.stack(batches) if batches else torch.empty(0, min(size, count), dtype=torch.int64)
 
 
 def _batches(count: int, size: int, seed: int) -> Iterator[Tensor]:
@@ -113,8 +119,13 @@ def mix(own: Weights, delivered: Weights, sellers: int, samples: int, trust: int
         samples: N, its own training samples.
         trust: n₀.
     """
-    share = sellers * trust / (sellers * trust + samples)  # α = k·n₀ / (k·n₀ + N)
-    return {name: tensor.lerp(delivered[name].to(tensor.dtype), share) for name, tensor in own.items()}
+    alpha = share(sellers, samples, trust)
+    return {name: tensor.lerp(delivered[name].to(tensor.dtype), alpha) for name, tensor in own.items()}
+
+
+def share(sellers: int, samples: int, trust: int = TRUST) -> float:
+    """The share of its delivery in a buyer's mixture, α. Arguments as for `mix`."""
+    return sellers * trust / (sellers * trust + samples)  # α = k·n₀ / (k·n₀ + N)
 
 
 def rating(own: Tensor, new: Tensor) -> int | None:
@@ -211,6 +222,11 @@ def find_training(path: str) -> Training:
     return training
 
 
+def shuffling_seed(owner: int, seed: int) -> int:
+    """A golden-ratio step keeps (owner, round) pairs apart: no two owners shuffle alike."""
+    return (owner * 0x9E3779B97F4A7C15 + seed) % (1 << 63)
+
+
 @dataclass(frozen=True, slots=True)
 class OwnTraining:
     """The `Training` of an owner whose samples are at hand."""
@@ -230,8 +246,7 @@ class OwnTraining:
         return self.shares
 
     def train(self, model: nn.Module, examples: Examples, seed: int) -> None:
-        # A golden-ratio step keeps (owner, round) pairs apart: no two owners shuffle alike.
-        train(model, examples, self.practice, (self.seed * 0x9E3779B97F4A7C15 + seed) % (1 << 63))
+        train(model, examples, self.practice, shuffling_seed(self.seed, seed))
 
     def evaluate(self, model: nn.Module, examples: Examples) -> Tensor:
         return losses(model, examples)

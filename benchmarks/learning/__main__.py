@@ -1,0 +1,109 @@
+"""The command line: see the package."""
+
+import argparse
+import os
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+
+from benchmarks.document import write
+from market_node.errors import BadInput
+
+from . import tables, tune
+from .methods import METHODS
+from .runs import Result, play
+from .settings import FASHION, OTHERS, OWNERS, Setting, crowds
+
+DOCUMENT = "docs/benchmarks.md"
+
+COUNTS = (5, 10, 20, 50, 100)
+
+Job = tuple[Setting, str, int]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.learning", description=__doc__)
+    parser.add_argument("what", choices=("table", "size", "owners", "tune"))
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--long", action="store_true", help="50 rounds of 200 steps, as the paper's; for a GPU's day")
+    parser.add_argument("--jobs", type=int, default=2, help="processes")
+    parser.add_argument("--only", default="", help="settings whose names hold this")
+    parser.add_argument("--print", action="store_true", help="write no document")
+    options = parser.parse_args()
+    match options.what:
+        case "table":
+            chosen = _chosen([*FASHION, *OTHERS], options)
+            runs = run(_jobs(chosen, METHODS, options.seeds), options.jobs)
+            names = [setting.name for setting in chosen]
+            show("learning", tables.report(runs, names), options)
+            if not options.print:
+                tables.bars(runs, names, "learning")
+        case "size":
+            counts = {count: _chosen(crowds(count), options) for count in COUNTS}
+            wanted = [setting for settings in counts.values() for setting in settings]
+            runs = run(_jobs(wanted, ("local", "market"), options.seeds), options.jobs)
+            by_name = {count: [setting.name for setting in settings] for count, settings in counts.items()}
+            show("learning-size", tables.crowd_report(runs, by_name), options)
+            if not options.print:
+                tables.curve(runs, by_name, "participants")
+        case "owners":
+            methods = ("local", "FedAvg + fine-tuning", "market")
+            chosen = _chosen(OWNERS, options)
+            runs = run(_jobs(chosen, methods, options.seeds), options.jobs)
+            names = [setting.name for setting in chosen]
+            show("learning-owners", tables.owners_report(runs, names, methods[1:]), options)
+        case "tune":
+            jobs = [(s, m, seed, k) for m, trials in tune.TRIALS.items() for k in trials
+                    for s in tune.SETTINGS for seed in tune.SEEDS]  # fmt: skip
+            jobs += [(s, "local", seed, {}) for s in tune.SETTINGS for seed in tune.SEEDS]
+            with ProcessPoolExecutor(options.jobs) as pool:
+                list(pool.map(_play, jobs))
+            tune.choose(play)
+
+
+def _chosen(settings: Iterable[Setting], options: argparse.Namespace) -> list[Setting]:
+    found = [setting for setting in settings if options.only in setting.name]
+    return [setting.long for setting in found] if options.long else found
+
+
+def _jobs(settings: list[Setting], methods: Iterable[str], seeds: int) -> Iterator[Job]:
+    """Seed after seed, so that a table that is stopped has few whole ones."""
+    names = list(methods)
+    return ((setting, method, seed) for seed in range(seeds) for setting in settings for method in names)
+
+
+def run(jobs: Iterable[Job], processes: int) -> tables.Runs:
+    """Every job's result. Settings whose data are not installed are left out, and said."""
+    wanted = list(jobs)
+    missing = {
+        setting.name: said for setting in {job[0].name: job[0] for job in wanted}.values() if (said := _lacks(setting))
+    }
+    for name, said in missing.items():
+        print(f"{name} is left out: {said}")
+    there = [job for job in wanted if job[0].name not in missing]
+    os.environ["OMP_NUM_THREADS"] = "1"  # networks this small only wait for a second thread
+    with ProcessPoolExecutor(processes) as pool:
+        found = pool.map(_play, ((*job, tune.tuned(job[1])) for job in there))
+        return {(s.name, m, seed): result for (s, m, seed), result in zip(there, found, strict=True)}
+
+
+def _lacks(setting: Setting) -> str:
+    try:
+        setting.deal(0)
+    except BadInput as error:
+        return str(error)
+    return ""
+
+
+def _play(job: tuple[Setting, str, int, tune.Knobs]) -> Result:
+    return play(*job)
+
+
+def show(name: str, text: str, options: argparse.Namespace) -> None:
+    """Prints, and writes unless told not to. Part of the settings, or other lengths, are never written."""
+    print(text)
+    if not (options.print or options.only or options.long):
+        write(DOCUMENT, name, text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,295 @@
+"""What the runs come to: tables, plots, and which promise holds by how much."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean, stdev
+
+from benchmarks.document import TREE, machine, table
+
+from .methods import METHODS
+from .runs import Result
+
+FIGURES = TREE / "docs" / "figures"
+
+Runs = Mapping[tuple[str, str, int], Result]
+"""(setting, method, seed) → result; whichever are there."""
+
+MARKET = "market"
+BASELINES = [method for method in METHODS if method not in ("local", MARKET)]
+
+
+@dataclass(frozen=True, slots=True)
+class Points:
+    """Of one method on one setting: the clients' mean over local training on the same steps, a figure a seed."""
+
+    seeds: tuple[float, ...]
+
+    @property
+    def mean(self) -> float:
+        return mean(self.seeds)
+
+    @property
+    def deviation(self) -> float:
+        return stdev(self.seeds) if len(self.seeds) > 1 else 0.0
+
+    @property
+    def error(self) -> float:
+        return self.deviation / len(self.seeds) ** 0.5
+
+    def __str__(self) -> str:
+        return f"{self.mean:+.1f} ± {self.deviation:.1f}"
+
+
+def points(runs: Runs, setting: str, method: str, chosen: Callable[[int], bool] = lambda samples: True) -> Points:
+    """Paired: each seed's local training is the one on the same data, base and batches."""
+    found = []
+    for seed in seeds(runs, setting, method):
+        alone, after = runs[setting, "local", seed], runs[setting, method, seed]
+        gains = [b - a for a, b, n in zip(alone.accuracies, after.accuracies, alone.samples, strict=True) if chosen(n)]
+        found.append(mean(gains))
+    return Points(tuple(found))
+
+
+def seeds(runs: Runs, setting: str, method: str) -> list[int]:
+    """Those of which both the method and local training are there."""
+    return sorted(
+        seed for name, of, seed in runs if (name, of) == (setting, method) and (setting, "local", seed) in runs
+    )
+
+
+def losers(runs: Runs, setting: str, method: str) -> float:
+    """The share of clients that lose more than a point."""
+    lost = [
+        b - a < -1
+        for seed in seeds(runs, setting, method)
+        for a, b in zip(runs[setting, "local", seed].accuracies, runs[setting, method, seed].accuracies, strict=True)
+    ]
+    return mean(lost)
+
+
+def utility(runs: Runs, setting: str, method: str) -> Points:
+    """Economic utility: gains less costs, the mean over clients, the sum over rounds."""
+    return Points(tuple(mean(runs[setting, method, seed].utilities) for seed in seeds(runs, setting, method)))
+
+
+def done(runs: Runs, settings: Sequence[str]) -> list[str]:
+    """The settings of which every method has a seed in common with local training."""
+    return [setting for setting in settings if all(seeds(runs, setting, method) for method in METHODS)]
+
+
+# --- the main table ---
+
+
+def report(runs: Runs, settings: Sequence[str]) -> str:
+    """Points, utilities and promises, as Markdown."""
+    settings = done(runs, settings)
+    shared = [method for method in METHODS if method != "local"]
+    rows = []
+    for setting in settings:
+        alone = Points(tuple(mean(runs[setting, "local", s].accuracies) for s in seeds(runs, setting, "local")))
+        best = max(points(runs, setting, method).mean for method in shared)
+        cells = [points(runs, setting, method) for method in shared]
+        rows.append([setting, f"{alone.mean:.1f}", *(f"**{p}**" if p.mean == best else str(p) for p in cells),
+                     f"{100 * losers(runs, setting, MARKET):.0f} %"])  # fmt: skip
+    if settings:
+        means = [mean(points(runs, setting, method).mean for setting in settings) for method in shared]
+        rows.append(["*mean*", "", *(f"{value:+.2f}" for value in means), ""])
+    count = sorted({len(seeds(runs, setting, method)) for setting in settings for method in METHODS})
+    head = ["setting", "local, %", *shared, "clients that lose over a point in the market"]
+    costs = [["seconds a run", *(_seconds(runs, settings, method) for method in METHODS)]]
+    worth = [[setting, *(f"{utility(runs, setting, method).mean:.0f}" for method in METHODS)] for setting in settings]
+    return "\n\n".join(
+        [
+            f"`make bench-learning`: accuracy on the own mix of labels after 10 rounds of 40 steps and 40 more, in points "
+            f"over local training on the same data, base, batches and steps; mean ± deviation over {_span(count)} "
+            f"seeds. The best of a row is bold. {machine()}.",
+            table(head, rows),
+            "![points over local](figures/learning.svg)",
+            "Economic utility, the paper's: Σ over rounds of √(K/N) − √(K/(N + x)) less c for each model given away, "
+            "K = 5·10⁵, c = 1; mean over clients.",
+            table(["setting", *METHODS], worth),
+            "Time of one core for one run:",
+            table(["", *METHODS], costs),
+            promises(runs, settings),
+        ]
+    )
+
+
+def _span(counts: Sequence[int]) -> str:
+    return f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}" if counts else "no"
+
+
+def _seconds(runs: Runs, settings: Sequence[str], method: str) -> str:
+    took = [runs[key].seconds for key in runs if key[0] in settings and key[1] == method]
+    return f"{mean(took):.1f}" if took else ""
+
+
+LEAST = {"five classes, 60": 3, "clusters, 60": 3, "Dirichlet, 60": 1,
+         "five classes, 200": 0.5, "clusters, 200": 2, "Dirichlet, 200": 0.5,
+         "five classes, 600": -0.2, "clusters, 600": -0.2, "Dirichlet, 600": -0.2}  # fmt: skip
+"""Points over local that the market is to reach."""
+
+
+def promises(runs: Runs, settings: Sequence[str]) -> str:
+    """What was promised, and what is missing to it."""
+    said = []
+    for setting in settings:
+        got = points(runs, setting, MARKET)
+        if setting in LEAST:
+            said.append(_promise(f"{setting}: at least {LEAST[setting]:+} over local", got.mean - LEAST[setting]))
+            if setting.endswith("600"):
+                lost = losers(runs, setting, MARKET)
+                said.append(_promise(f"{setting}: at most 5 % lose over a point", 5 - 100 * lost, "percent"))
+        else:
+            tuned = points(runs, setting, "FedAvg + fine-tuning")
+            said.append(_promise(f"{setting}: above local and FedAvg + fine-tuning", got.mean - max(0, tuned.mean)))
+        best = max(BASELINES, key=lambda method: points(runs, setting, method).mean)
+        gap, error = versus(runs, setting, best)
+        said.append(_promise(f"{setting}: {best}, the best baseline, less a standard error", gap + error))
+        worth = {method: utility(runs, setting, method).mean for method in METHODS}
+        rival = max((m for m in METHODS if m != MARKET), key=lambda method: worth[method])
+        said.append(_promise(f"{setting}: economic utility above {rival}'s", worth[MARKET] - worth[rival], "units"))
+    if settings:
+        overall = {
+            method: mean(points(runs, s, method).mean for s in settings) for method in METHODS if method != "local"
+        }
+        rival = max(BASELINES, key=lambda method: overall[method])
+        said.append(_promise(f"mean of the settings above {rival}'s", overall[MARKET] - overall[rival]))
+    kept = [line for line in said if line.startswith("- met")]
+    return f"Promises: {len(kept)} of {len(said)} met.\n\n" + "\n".join(sorted(said, reverse=True))
+
+
+def _promise(text: str, over: float, unit: str = "points") -> str:
+    return f"- met: {text} ({over:+.2f} {unit})" if over >= 0 else f"- **missed** by {-over:.2f} {unit}: {text}"
+
+
+def versus(runs: Runs, setting: str, method: str) -> tuple[float, float]:
+    """By how much the market is above a method, paired by seed, and the standard error of that."""
+    common = [s for s in seeds(runs, setting, MARKET) if s in seeds(runs, setting, method)]
+    gaps = Points(
+        tuple(mean(runs[setting, MARKET, s].accuracies) - mean(runs[setting, method, s].accuracies) for s in common)
+    )
+    return gaps.mean, gaps.error
+
+
+# --- the others ---
+
+
+def crowd_report(runs: Runs, counts: Mapping[int, Sequence[str]]) -> str:
+    """Gains against the number of participants. `counts`: number → its settings."""
+    head = ["participants", "setting", "local, %", "market, %", "gain"]
+    rows = []
+    for count, settings in counts.items():
+        for setting in settings:
+            if not seeds(runs, setting, MARKET):
+                continue
+            alone, after = (
+                mean(mean(runs[setting, method, s].accuracies) for s in seeds(runs, setting, MARKET))
+                for method in ("local", MARKET)
+            )
+            name = setting.partition(",")[0]
+            rows.append([count, name, f"{alone:.1f}", f"{after:.1f}", points(runs, setting, MARKET)])
+    overall = {count: _overall(runs, settings) for count, settings in counts.items()}
+    lines = [f"{count}: {gain}" for count, gain in overall.items() if gain.seeds]
+    text = f"Mean gain by participants: {'; '.join(lines)}."
+    few, many = overall.get(5), overall.get(50)
+    if few and many and few.seeds and many.seeds:
+        error = (few.error**2 + many.error**2) ** 0.5
+        text += "\n\n" + _promise("the gain of 50 is above that of 5 by over one standard error",
+                                  many.mean - few.mean - error)  # fmt: skip
+    return "\n\n".join([table(head, rows), "![gain against participants](figures/participants.svg)", text])
+
+
+def _overall(runs: Runs, settings: Sequence[str]) -> Points:
+    """Each seed's mean over the settings."""
+    common = [set(seeds(runs, setting, MARKET)) for setting in settings]
+    shared = sorted(set.intersection(*common)) if common else []
+    return Points(
+        tuple(mean(points(_only(runs, seed), setting, MARKET).mean for setting in settings) for seed in shared)
+    )
+
+
+def _only(runs: Runs, seed: int) -> Runs:
+    return {key: result for key, result in runs.items() if key[2] == seed}
+
+
+def owners_report(runs: Runs, settings: Sequence[str], methods: Sequence[str]) -> str:
+    """Gains, purchases and money by size."""
+    rows, said = [], []
+    groups = {"≤ 120": range(0, 121), "121 to 480": range(121, 481), "> 480": range(481, 10**6)}
+    for setting in settings:
+        if not seeds(runs, setting, MARKET):
+            continue
+        for name, sizes in groups.items():
+            inside = sizes.__contains__
+            gains = [points(runs, setting, method, inside) for method in methods]
+            found = [runs[setting, MARKET, seed] for seed in seeds(runs, setting, MARKET)]
+            bought, paid, earned = (
+                mean(value(result)[i] for result in found for i, n in enumerate(result.samples) if n in sizes)
+                for value in (lambda r: r.bought, lambda r: r.notes["paid"], lambda r: r.notes["earned"])
+            )
+            rows.append([setting, name, *gains, f"{bought:.1f}", f"{paid:.1f}", f"{earned:.1f}"])
+            market = gains[methods.index(MARKET)].mean
+            if name == "≤ 120":
+                said.append(_promise(f"{setting}: owners of at most 120 gain 4 points", market - 4))
+            elif name == "> 480":
+                said.append(_promise(f"{setting}: owners of over 480 lose at most 0.2", market + 0.2))
+                said.append(_promise(f"{setting}: and earn more than they spend", earned - paid, "tokens"))
+    head = ["setting", "samples", *methods, "models bought", "tokens spent", "tokens earned"]
+    return "\n\n".join([table(head, rows), "\n".join(said)])
+
+
+# --- plots ---
+
+
+def bars(runs: Runs, settings: Sequence[str], name: str) -> Path:
+    """Points over local of every method on every setting."""
+    from matplotlib import pyplot
+
+    settings = done(runs, settings)
+    shared = [method for method in METHODS if method != "local"]
+    figure, axes = pyplot.subplots(figsize=(12, 4))
+    width = 0.85 / len(shared)
+    for place, method in enumerate(shared):
+        found = [points(runs, setting, method) for setting in settings]
+        axes.bar(
+            [index + place * width for index in range(len(settings))],
+            [each.mean for each in found],
+            width,
+            yerr=[each.error for each in found],
+            label=method,
+            color="black" if method == MARKET else None,
+        )
+    axes.set_xticks([index + 0.4 for index in range(len(settings))], settings, rotation=25, ha="right")
+    axes.axhline(0, color="grey", linewidth=0.8)
+    axes.set_ylabel("points over local training")
+    axes.set_ylim(bottom=-6)
+    axes.legend(ncols=5, fontsize="small")
+    return _save(figure, name)
+
+
+def curve(runs: Runs, counts: Mapping[int, Sequence[str]], name: str) -> Path:
+    """The mean gain against the number of participants."""
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(6, 4))
+    found = {count: _overall(runs, settings) for count, settings in counts.items()}
+    found = {count: gain for count, gain in found.items() if gain.seeds}
+    axes.errorbar(list(found), [g.mean for g in found.values()], yerr=[g.error for g in found.values()], marker="o")
+    axes.set_xscale("log")
+    axes.set_xticks(list(found), [str(count) for count in found])
+    axes.set_xlabel("participants")
+    axes.set_ylabel("points over local training")
+    return _save(figure, name)
+
+
+def _save(figure: object, name: str) -> Path:
+    """The same figures make the same file."""
+    from matplotlib import rcParams
+
+    FIGURES.mkdir(exist_ok=True)
+    rcParams["svg.hashsalt"] = name
+    path = FIGURES / f"{name}.svg"
+    figure.savefig(path, bbox_inches="tight", metadata={"Date": None})  # type: ignore[attr-defined]
+    return path

@@ -1,0 +1,102 @@
+"""Every method's knobs, chosen with the same effort: as many trials each, on a seed that no table uses.
+
+    python -m benchmarks.learning tune
+
+The result is tuned.json; the tables read it. Local training and FedAvg have no knobs.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from .runs import Result
+from .settings import FASHION
+
+Knobs = Mapping[str, Any]
+
+SEEDS = (1000,)
+"""Tables have 0, 1, 2 …"""
+
+SETTINGS = tuple(
+    setting for setting in FASHION if setting.name in ("five classes, 60", "clusters, 200", "Dirichlet, 600")
+)
+
+TUNED = Path(__file__).with_name("tuned.json")
+
+TRIALS: Mapping[str, tuple[Knobs, ...]] = {
+    "FedPer": ({"personal_layers": 1}, {"personal_layers": 2}, {"personal_layers": 3}, {"personal_layers": 4}),
+    "FedProx": ({"proximal": 0.001}, {"proximal": 0.01}, {"proximal": 0.1}, {"proximal": 1.0}),
+    "Ditto": ({"strength": 0.03}, {"strength": 0.1}, {"strength": 0.3}, {"strength": 1.0}),
+    "FedAMP": (
+        {"strength": 0.01},
+        {"strength": 0.1},
+        {"strength": 1.0},
+        {"strength": 1.0, "self_weight": 0.0},
+    ),
+    "CFL": (
+        {"still": 2.0, "moving": 2.5},
+        {"still": 1.0, "moving": 1.2},
+        {"still": 0.7, "moving": 0.8},
+        {"still": 0.4, "moving": 0.5},
+    ),
+    "pFedGraph": (
+        {"alpha": 0.8, "pull": 0.01},
+        {"alpha": 0.8, "pull": 0.0},
+        {"alpha": 2.0, "pull": 0.01},
+        {"alpha": 5.0, "pull": 0.01},
+    ),
+    "iPFL": (
+        {"strength": 0.001, "eta": 5.0},
+        {"strength": 0.01, "eta": 5.0},
+        {"strength": 0.1, "eta": 5.0},
+        {"strength": 1.0, "eta": 1.0},
+    ),
+    "market": (
+        {"max_sellers": 2},
+        {"max_sellers": 3, "floor": 0.3},
+        {"max_sellers": 8},
+        {"max_sellers": 8, "floor": 0.3},
+    ),
+}
+
+
+def tuned(method: str) -> Knobs:
+    """The knobs that the tables use."""
+    if not TUNED.exists():
+        return {}
+    return json.loads(TUNED.read_text())["knobs"].get(method, {})
+
+
+def choose(play: Callable[[Any, str, int, Knobs], Result]) -> None:
+    """Runs every trial and writes the best ones."""
+    points: dict[str, list[float]] = {}
+    best: dict[str, Knobs] = {}
+    for method, trials in TRIALS.items():
+        points[method] = [mean(_over_local(play, method, knobs)) for knobs in trials]
+        best[method] = trials[points[method].index(max(points[method]))]
+    TUNED.write_text(
+        json.dumps(
+            {
+                "command": "python -m benchmarks.learning tune",
+                "settings": [setting.name for setting in SETTINGS],
+                "seeds": SEEDS,
+                "knobs": best,
+                "points over local of each trial": {
+                    method: [[trial, round(point, 2)] for trial, point in zip(TRIALS[method], found, strict=True)]
+                    for method, found in points.items()
+                },
+            },
+            indent=1,
+        )
+        + "\n"
+    )
+
+
+def _over_local(play: Callable[[Any, str, int, Knobs], Result], method: str, knobs: Knobs) -> list[float]:
+    return [
+        mean(play(setting, method, seed, knobs).accuracies) - mean(play(setting, "local", seed, {}).accuracies)
+        for setting in SETTINGS
+        for seed in SEEDS
+    ]
