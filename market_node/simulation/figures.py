@@ -30,16 +30,29 @@ _STYLE: Any = {
 _MARKS = ("o", "s", "^", "D", "v", "P", "X")
 
 
-def lines(title: str, across: str, up: str, places: Sequence[float], series: Series, *, log: bool = False) -> Any:
-    """A line per label with a band of one deviation. Returns a matplotlib figure."""
+def lines(
+    title: str,
+    across: str,
+    up: str,
+    places: Sequence[float],
+    series: Series,
+    *,
+    log: bool = False,
+    first: int = 0,
+) -> Any:
+    """A line per label with a band of one deviation. Returns a matplotlib figure.
+
+    Args:
+        first: the colour to begin with, where another plot of the same page has more labels.
+    """
     figure, axes = _empty(title, across, up)
-    for number, (label, (means, deviations)) in enumerate(series.items()):
+    for number, (label, (means, deviations)) in enumerate(series.items(), first):
         colour = COLOURS[number % len(COLOURS)]
         mark = _MARKS[number % len(_MARKS)]  # colours alone leave out who does not see them
         axes.plot(places, means, color=colour, marker=mark, markersize=4, linewidth=1.6, label=label)
         low = [mean - off for mean, off in zip(means, deviations, strict=True)]
         high = [mean + off for mean, off in zip(means, deviations, strict=True)]
-        axes.fill_between(places, low, high, color=colour, alpha=0.15, linewidth=0)
+        axes.fill_between(places, low, high, color=colour, alpha=0.15 if len(series) < 4 else 0.05, linewidth=0)
     if log:
         axes.set_xscale("log")
         axes.set_xticks(list(places), [f"{place:,.0f}" for place in places])

@@ -112,6 +112,7 @@ def page(courses: Courses, stamp: Mapping[str, Any]) -> str:
         _over_rounds("Volume", "tokens paid per round", courses, lambda each: each.rounds["volume"]),
         _over_rounds("Welfare", "tokens per round", courses, lambda each: each.rounds["welfare"]),
         _over_rounds("Welfare per participant", "tokens per round", courses, lambda each: each.welfare_each),
+        *_beside_the_first(courses),
         "<h2>Who earns?</h2>",
         _by_size("Profit by amount of data", courses, lambda each: each.profits),
         _by_size("Income from sales by amount of data", courses, lambda each: each.incomes),
@@ -173,6 +174,28 @@ def _over_rounds(title: str, up: str, courses: Courses, values: Callable[[Course
     series = {design: _spread([values(each) for each in several]) for design, several in courses.items()}
     places = list(range(1, 1 + len(next(iter(series.values()))[0])))
     return svg(lines(title, "round", up, places, series))
+
+
+def _beside_the_first(courses: Courses) -> list[str]:
+    """What the other designs add to welfare, seed by seed: most of what differs between seeds is the same for all."""
+    first, *others = courses
+    if not others:
+        return []
+    series = {
+        design: _spread(
+            [
+                other.rounds["welfare"] - own.rounds["welfare"]
+                for own, other in zip(courses[first], courses[design], strict=True)
+            ]
+        )
+        for design in others
+    }
+    places = list(range(1, 1 + len(next(iter(series.values()))[0])))
+    title = f"Welfare, less that of “{first}” in the same market"
+    return [
+        svg(lines(title, "round", "tokens per round", places, series, first=1)),
+        f"<p class=note>Below 0, “{escape(first)}” brought more.</p>",
+    ]
 
 
 def _by_size(title: str, courses: Courses, values: Callable[[Course], Array]) -> str:

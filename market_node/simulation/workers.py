@@ -9,6 +9,7 @@ import logging
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing import get_context
@@ -152,6 +153,8 @@ def _processes(workers: int) -> Iterator[Submit]:
         pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
         try:
             yield lambda job: pool.submit(play, job)
+        except BrokenProcessPool:
+            raise NodeError("a process died, of too little memory perhaps: run again, with fewer --workers") from None
         finally:
             pool.shutdown(cancel_futures=True)
 

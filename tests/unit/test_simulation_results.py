@@ -99,7 +99,7 @@ def page(out: Path) -> str:
 
 
 def test_the_page_stands_alone_and_is_the_same_again(out: Path, page: str):
-    assert page.count("<svg") == 6
+    assert page.count("<svg") == 7
     assert not re.findall(r"(?:src|href)=\"(?!#)|<script|url\((?!#)", page)
     assert write_report(out, PLAYED.stamp).read_text() == page
 
