@@ -6,6 +6,7 @@ python -m benchmarks.economics.truthfulness
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
+from math import isqrt
 from statistics import mean
 
 import numpy as np
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from benchmarks.document import table
 from benchmarks.economics.markets import FAMILIES, SEEDS, TOKEN, market
 from benchmarks.economics.page import COLOURS, NAMES, save, section, spread
-from market_node.mechanism import gain, surplus
+from market_node.mechanism import gain
 from market_node.records import NOT_SELLING, Bid, Round
 from market_node.settlement import sketches
 from market_node.simulation.designs.buyer import Buyer, Deal, Rule, buyers
@@ -134,7 +135,7 @@ def lies(table_: Table, liar: int, everybody: list[Buyer], rule: Rule) -> Iterat
 
 def _thresholds(liar: int, everybody: list[Buyer], rule: Rule) -> set[int]:
     """Costs at which something may change: what the liar is paid, what it adds alone, and where it would come just
-    before or after another by cost per sample or by surplus, each a unit to both sides; of many, evenly spread."""
+    before or after another by cost per sample or by √G − √c, each a unit to both sides; of many, evenly spread."""
     exact: set[int] = set()
     for buyer in everybody:
         own = next((offer for offer in buyer.offers if offer.seller == liar), None)
@@ -146,7 +147,8 @@ def _thresholds(liar: int, everybody: list[Buyer], rule: Rule) -> set[int]:
         for other in buyer.offers:
             if other is not own:
                 exact.add(other.cost * own.size // other.size)
-                exact.add(alone - surplus(buyer.value, buyer.samples, other))
+                root = isqrt(alone) - isqrt(buyer.gain(other.size)) + isqrt(other.cost)
+                exact.add(max(0, root) ** 2)
     known = sorted(cost for cost in exact if 0 < cost < NOT_SELLING - 1)
     step = -(-len(known) // MOST_THRESHOLDS) or 1
     return {cost + unit for cost in known[::step] for unit in (-1, 0, 1)}

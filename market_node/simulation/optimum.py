@@ -3,6 +3,8 @@
 from collections.abc import Collection, Sequence
 from math import ceil, sqrt
 
+import numpy as np
+
 from ..mechanism import Offer, candidates, choose, gain, surplus
 
 ROUNDING = 2.0**-40
@@ -37,27 +39,31 @@ def greatest(value: int, samples: int, offers: Sequence[Offer], max_sellers: int
 
 def exchanged(value: int, samples: int, offers: Sequence[Offer], max_sellers: int) -> list[Offer]:
     """A good set where there are too many to try: ours, bettered by one seller more, less or another as long as that
-    brings more. The greatest welfare is between its and the bound."""
+    brings more. The greatest welfare is between its and the bound. Changes are looked for in float64."""
     worth = [offer for offer in offers if surplus(value, samples, offer) >= 0]
-    chosen = choose(value, samples, candidates(value, samples, worth, max_sellers)[0])
+    # Nobody, at the end, stands for none that leaves and none that comes.
+    sizes = np.array([float(offer.size) for offer in worth] + [0.0])
+    costs = np.array([float(offer.cost) for offer in worth] + [0.0])
+    ours = choose(value, samples, candidates(value, samples, worth, max_sellers)[0])
+    chosen = [worth.index(offer) for offer in ours]
+    nobody = len(worth)
     while True:
-        size, cost = sum(offer.size for offer in chosen), sum(offer.cost for offer in chosen)
-        best, change = gain(value, samples, size) - cost, None
-        incoming: list[Offer | None] = [None, *(offer for offer in worth if offer not in chosen)]
-        for out in (None, *chosen):
-            left, spared = (size - out.size, cost - out.cost) if out else (size, cost)
-            for new in incoming:
-                if new is None:
-                    reached = gain(value, samples, left) - spared
-                elif out is None and len(chosen) == max_sellers:
-                    break
-                else:
-                    reached = gain(value, samples, left + new.size) - spared - new.cost
-                if reached > best:
-                    best, change = reached, (out, new)
-        if change is None:
-            return chosen
-        chosen = [offer for offer in (*chosen, change[1]) if offer is not None and offer != change[0]]
+        leaving = np.array([nobody, *chosen])
+        coming = np.setdiff1d(np.arange(nobody + 1), chosen)
+        x = sizes[chosen].sum() - sizes[leaving][:, None] + sizes[coming]
+        paid = costs[chosen].sum() - costs[leaving][:, None] + costs[coming]
+        reached = float(value) * (1 - np.sqrt(samples / (samples + x))) - paid
+        if len(chosen) == max_sellers:
+            reached[0, :-1] = -np.inf  # nobody leaves and somebody comes
+        out, new = np.unravel_index(int(reached.argmax()), reached.shape)
+        then = {*chosen, int(coming[new])} - {int(leaving[out]), nobody}
+        if _welfare_of(value, samples, worth, then) <= _welfare_of(value, samples, worth, chosen):
+            return [worth[place] for place in chosen]
+        chosen = sorted(then)
+
+
+def _welfare_of(value: int, samples: int, offers: Sequence[Offer], places: Collection[int]) -> int:
+    return welfare(value, samples, [offers[place] for place in places])
 
 
 def bound(value: int, samples: int, offers: Sequence[Offer]) -> int:
