@@ -9,6 +9,7 @@ from statistics import mean, stdev
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -80,10 +81,10 @@ def _shares(source: pq.ParquetFile, groups: Sequence[int]) -> tuple[Array, Array
         samples, joined = table["samples"].to_numpy(), table["joined"].to_numpy()
         # Of all who could take part, so that it means the same under every design.
         place = np.searchsorted(np.quantile(samples, [0.2, 0.4, 0.6, 0.8]), samples, side="left")[joined]
-        profit = np.array(table["profit"].to_pylist(), float)[joined]
+        profit, earned = (table[name].cast(pa.float64()).to_numpy()[joined] for name in ("profit", "earned"))
         count += np.bincount(place, minlength=5)
         profits += np.bincount(place, profit, minlength=5)
-        incomes += np.bincount(place, np.array(table["earned"].to_pylist(), float)[joined], minlength=5)
+        incomes += np.bincount(place, earned, minlength=5)
         lost += int((profit < 0).sum())
     return profits / np.maximum(count, 1), incomes / np.maximum(count, 1), lost / max(float(count.sum()), 1)
 

@@ -1,11 +1,17 @@
 """Small simulated markets to try things on."""
 
+import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from market_node.simulation.bidding import View
 from market_node.simulation.engine import jobs, lines_of, play
 from market_node.simulation.entry import State, World, advance
 from market_node.simulation.lines import Line, Totals
+from market_node.simulation.play import Owner, Seat
 from market_node.simulation.scenario import Scenario, read_scenario
 
 TOKEN = 10**18
@@ -53,6 +59,11 @@ def courses(market: World) -> list[tuple[list[Line], Totals]]:
         advance(market, state, lines)
         rounds.append((lines, sum((each.totals for each in results), Totals())))
     return rounds
+
+
+def dies(owner: Owner, view: View, rng: np.random.Generator) -> Sequence[Seat]:
+    """A strategy that takes its process with it."""
+    os._exit(1)
 
 
 def files(folder: Path) -> dict[str, bytes]:

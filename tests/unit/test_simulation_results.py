@@ -37,6 +37,12 @@ def test_the_columns_are_the_stated_ones(out: Path):
     assert pq.read_schema(out / "rounds.parquet").remove_metadata() == ROUNDS
 
 
+@pytest.mark.parametrize("column", [*PARTICIPANTS.names, *ROUNDS.names])
+def test_the_guide_explains_every_column(column: str):
+    guide = (Path(__file__).parents[2] / "docs" / "simulation.md").read_text()
+    assert f"`{column}`" in guide
+
+
 def test_every_owner_has_a_row_in_every_round(out: Path):
     table = pq.read_table(out / "participants.parquet")
     keys = set(zip(*(table[name].to_pylist() for name in ("design", "round", "owner")), strict=True))

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from market_node.errors import BadInput, ConfigError
+from market_node.errors import BadInput, ConfigError, NodeError
 from market_node.simulation import workers
 from market_node.simulation.engine import worlds
 from market_node.simulation.results import gather
 from market_node.simulation.scenario import Scenario
 from market_node.simulation.workers import run
-from tests.unit.simulations import files, scenario
+from tests.unit.simulations import HOSPITALS, files, scenario
 
 TWO = {"owners": 10, "rounds": 2, "seeds": [7, 8], "designs": ["market", "free"]}
 
@@ -87,6 +87,12 @@ def test_what_is_there_is_not_played_again(tmp_path: Path, monkeypatch: pytest.M
 def test_more_rounds_go_on_from_those_that_are_there(tmp_path: Path, whole: dict[str, bytes]):
     play(scenario(**{**TWO, "rounds": 1}), tmp_path)
     assert play(scenario(**TWO), tmp_path) == whole
+
+
+def test_a_process_that_dies_is_one_line(tmp_path: Path):
+    groups = [{**HOSPITALS, "strategy": "tests.unit.simulations:dies"}]
+    with pytest.raises(NodeError, match="run again, with fewer --workers"):
+        play(scenario(groups=groups, rounds=1), tmp_path, workers=2)
 
 
 def test_another_scenario_does_not_go_on(tmp_path: Path):
