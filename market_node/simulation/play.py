@@ -178,13 +178,15 @@ def played(
         gains = real_gains(seats, round_, rows)
     subsidies = [clearing.subsidies.get(buyer, 0) if row else 0 for buyer, row in enumerate(rows)]
     sold, earned = [0] * len(seats), [0] * len(seats)
-    leaked = [0] * len(seats)
+    leaked, given = [0] * len(seats), set[tuple[int, int]]()
     for buyer, row in enumerate(rows):
         is_paid = not rejects(round_.participants[buyer], row)
         for purchase in row:
             sold[purchase.seller] += 1
-            # Who sells to an account of its own gives nothing away.
-            leaked[purchase.seller] += seats[buyer].owner.number != seats[purchase.seller].owner.number
+            pair = seats[purchase.seller].owner.number, seats[buyer].owner.number
+            if pair[0] != pair[1] and pair not in given:  # what is its own or was given already is not given away
+                given.add(pair)
+                leaked[purchase.seller] += 1
             earned[purchase.seller] += purchase.price if is_paid else 0
     results = tuple(
         Result(
@@ -220,8 +222,8 @@ def real_gains(seats: Sequence[Seat], round_: Round, rows: Sequence[Row]) -> tup
 
 
 def _imported(seats: Sequence[Seat], round_: Round, buyer: int, row: Sequence[Purchase]) -> int:
-    """Effective samples that a row really brings."""
-    terms = round_.terms
+    """Effective samples that a row really brings: who buys from an account of its own has them already."""
+    terms, own = round_.terms, seats[buyer].owner.number
     brought: dict[int, int] = {}
     most: dict[int, int] = {}
     for purchase, alike in zip(row, _likeness(seats, buyer, row, terms.similarity_floor), strict=True):
@@ -231,7 +233,7 @@ def _imported(seats: Sequence[Seat], round_: Round, buyer: int, row: Sequence[Pu
         size = effective_samples(true, reveal.reputation, terms.max_samples, alike)
         brought[seller.number] = brought.get(seller.number, 0) + size
         most[seller.number] = max(most.get(seller.number, 0), (seller.samples * alike) >> 16)
-    return sum(min(size, most[number]) for number, size in brought.items())
+    return sum(min(size, most[number]) for number, size in brought.items() if number != own)
 
 
 def standing_after(outcome: Outcome, standing: Mapping[str, int]) -> dict[str, int]:

@@ -5,9 +5,9 @@ from random import Random
 
 import pytest
 
-from market_node.records import LEAST_REPUTATION, Purchase
+from market_node.records import LEAST_REPUTATION, Bid, Purchase
 from market_node.settlement import settle
-from market_node.simulation.play import Clearing, Outcome, Owner, Seat, played, seated, standing_after
+from market_node.simulation.play import Clearing, Outcome, Owner, Seat, played, real_gains, seated, standing_after
 from tests.unit.rounds import ZERO_SKETCH, account, family, sketch, terms
 
 TOKEN = 10**18
@@ -52,6 +52,25 @@ def test_a_worthless_model_under_a_good_sketch_brings_its_buyers_nothing():
     outcome = play([fraud, seats[1]])
     assert outcome.results[0].earned > 0
     assert outcome.real_gains[1] == 0
+
+
+def test_who_buys_from_itself_gains_and_loses_nothing_by_it():
+    seats = town(2)
+    twin = replace(
+        seats[0], account=account(7), bid=replace(seats[0].bid, value=0), owner=replace(seats[0].owner, value=0)
+    )
+    round_ = seated([*seats, twin], TERMS)
+    outcome = played([*seats, twin], round_, Clearing(((Purchase(2, 5 * TOKEN),), (), ())))
+    assert outcome.results[0].profit == -2 * TERMS.fee
+
+
+def test_accounts_of_one_owner_bring_no_more_than_it_has():
+    seats = town(2)
+    owner = replace(seats[0].owner, samples=1_000, value=0)
+    one, other = (replace(seats[0], owner=owner, account=account(place), bid=Bid(0, 0, 1_000, 0)) for place in (5, 6))
+    round_ = seated([one, other, seats[1]], replace(TERMS, max_samples=32_000))
+    alone = real_gains([one, other, seats[1]], round_, ((), (), (Purchase(0, 0),)))
+    assert real_gains([one, other, seats[1]], round_, ((), (), (Purchase(0, 0), Purchase(1, 0)))) == alone
 
 
 def test_an_owner_with_two_accounts_has_one_result():
