@@ -60,8 +60,8 @@ struct BidRecord {
 /// @notice What a challenger says: that these are the buyer's candidates, with the first seller left out.
 struct Claim {
     uint256 buyer; // index
-    bytes listed; // their indices (uint16), in order of surplus, packed; maxSellers + 1 of them unless there are fewer
-    uint256 lastSurplus; // of the last one, base units; 0 where none is listed
+    bytes listed; // their indices (uint16), in order of merit, packed; maxSellers + 1 of them unless there are fewer
+    uint256 lastMerit; // of the last one, as Mechanism.sol has it; 0 where none is listed
 }
 
 /// @notice A round as stored: its terms and how far it has come. Zero where it has not come that far.
@@ -245,7 +245,7 @@ interface IMarket {
     /// @param rowHashes Of the rows as they were settled, each with its count.
     /// @param excluded As it was settled.
     /// @param list The buyer's candidates and the first seller left out: the `maxSellers` + 1 eligible sellers of largest
-    ///        surplus, or all if there are fewer, in order of surplus, ties to the lower index.
+    ///        merit, or all if there are fewer, in order of merit, ties to the lower index.
     /// @return number Its number in the round, from 0.
     function challenge(
         uint256 round,

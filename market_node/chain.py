@@ -201,6 +201,11 @@ class Chain:
         with self.endpoint.reached():
             return int(self.endpoint.web3.eth.get_transaction_receipt(HexStr(transaction))["gasUsed"])
 
+    @property
+    def gas_used(self) -> int:
+        """What all transactions of this account through this object have used."""
+        return self.endpoint.sender(self._signer).gas
+
     # --- writes: each may raise Reverted, NotMined, Unreachable, ChainError; steps of a round WrongPhase too ---
 
     def set_encryption_key(self, key: bytes) -> Receipt:
@@ -386,7 +391,7 @@ def proof_arguments(proof: Proof) -> tuple[object, ...]:
 def refutation_arguments(refutation: Refutation) -> tuple[object, ...]:
     """A refutation as `Market.refute` takes it, after the round and the challenge."""
     claim = refutation.claim
-    said = (claim.buyer, encode_listed(claim.listed), claim.last_surplus)
+    said = (claim.buyer, encode_listed(claim.listed), claim.last_merit)
     records = (_record(refutation.buyer), _record(refutation.seller))
     return said, *records, list(refutation.excluded), refutation.rows_hash
 

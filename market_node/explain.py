@@ -105,7 +105,7 @@ def _verdicts(round_: Round, settlement: Settlement, buyer: int) -> Iterator[Ver
         elif offer in looked_at:
             reason = "adds less than it costs to what was taken before it"
         else:
-            reason = f"left out: {round_.terms.max_sellers} others bring more alone"
+            reason = f"left out: {round_.terms.max_sellers} others bring more for what they cost"
         yield Verdict(
             seller=seller,
             similarity=alike[seller],

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from .codec import encode_excluded, row_hash, rows_hash
 from .errors import BadInput
-from .mechanism import Offer, candidates, surplus
+from .mechanism import Offer, candidates, merit
 from .records import Bid, Claim, Model, Round, Row, Settlement
 from .settlement import offers_to, revealed, settle, sketches, standing, trades
 from .sketch import similarity_to
@@ -35,7 +35,7 @@ class Proof:
     excluded: tuple[int, ...]
     """Bitmap, as it was settled."""
     listed: tuple[BidRecord, ...]
-    """The buyer's candidates and the first seller left out, in order of surplus."""
+    """The buyer's candidates and the first seller left out, in order of merit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Refutation:
 def claim(round: Round, buyer: int) -> Claim:
     """What is true of a buyer that trades in a settled round: whoever claims something else can be refuted."""
     bid, ranked = revealed(round, buyer).bid, _ranked(round, buyer)
-    last = surplus(bid.value, bid.samples, ranked[-1]) if ranked else 0
+    last = merit(bid.value, bid.samples, ranked[-1]) if ranked else 0
     return Claim(buyer, tuple(offer.seller for offer in ranked), last)
 
 
@@ -124,7 +124,7 @@ def _refutation(round: Round, said: Claim, true: Claim) -> Refutation | None:
 
 
 def _ranked(round: Round, buyer: int) -> list[Offer]:
-    """The buyer's candidates and the first one left out, in order of surplus."""
+    """The buyer's candidates and the first one left out, in order of merit."""
     bid = revealed(round, buyer).bid
     everybodys = sketches(round)
     similarities = similarity_to(everybodys[buyer], everybodys, round.terms.similarity_floor)

@@ -128,7 +128,7 @@ class _Fold:
         before = self._round(round)
         if challenge != len(before.challenges):
             raise ChainError(f"logs of round {round} are missing: challenge {len(before.challenges)}")
-        said = Claim(claim["buyer"], decode_listed(claim["listed"]), claim["last_surplus"])
+        said = Claim(claim["buyer"], decode_listed(claim["listed"]), claim["last_merit"])
         if said.buyer >= len(before.participants):
             raise ChainError(f"logs of round {round} are missing: the commit of participant {said.buyer}")
         self.rounds[round] = replace(before, challenges=(*before.challenges, Challenge(challenger, said)))

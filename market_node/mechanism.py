@@ -55,6 +55,15 @@ def surplus(value: int, samples: int, offer: Offer) -> int:
     return gain(value, samples, offer.size) - offer.cost  # u = G(s) - c
 
 
+def merit(value: int, samples: int, offer: Offer) -> int:
+    """What a place among the candidates goes by: √G(s) - √c, in 2**-48 of the root of a base unit.
+
+    A place for who brings much and costs little of it. By surplus, G - c, the large and dear would take all places,
+    whose last samples pay for their first; by cost per sample, those that bring next to nothing.
+    """
+    return _root(gain(value, samples, offer.size)) - _root(offer.cost)
+
+
 def candidates(value: int, samples: int, offers: Sequence[Offer], max_sellers: int) -> tuple[list[Offer], Offer | None]:
     """The sellers that the buyer's choice looks at, and the first one left out.
 
@@ -63,13 +72,13 @@ def candidates(value: int, samples: int, offers: Sequence[Offer], max_sellers: i
         max_sellers: at least 1.
 
     Returns:
-        The `max_sellers` offers of largest surplus >= 0, in that order, and the next one if there is one.
+        The `max_sellers` offers of largest merit, of those of surplus >= 0, in that order, and the next one if there
+        is one.
     """
     if value == 0:  # a pure seller would otherwise "buy" whatever costs 0
         return [], None
-    surpluses = ((surplus(value, samples, offer), offer) for offer in offers)
-    eligible = ((-u, offer.seller, offer) for u, offer in surpluses if u >= 0)
-    ranked = [offer for _, _, offer in nsmallest(max_sellers + 1, eligible)]
+    eligible = (offer for offer in offers if surplus(value, samples, offer) >= 0)
+    ranked = nsmallest(max_sellers + 1, eligible, key=lambda offer: (-merit(value, samples, offer), offer.seller))
     return ranked[:max_sellers], ranked[max_sellers] if len(ranked) > max_sellers else None
 
 
@@ -97,9 +106,8 @@ def critical_price(value: int, samples: int, seller: Offer, others: Sequence[Off
         Base units; below 0 where the seller would not be chosen at any cost.
     """
     price = max(_bounds(value, samples, seller, others))
-    if left_out is not None:  # it must stay a candidate: G(s) - c ≥ u*, or > u* where the tie is lost
-        lost = left_out.seller < seller.seller
-        price = min(price, gain(value, samples, seller.size) - surplus(value, samples, left_out) - lost)
+    if left_out is not None:
+        price = min(price, _highest_cost_of_a_candidate(value, samples, seller, left_out))
     return price
 
 
@@ -124,6 +132,18 @@ def _bounds(value: int, samples: int, seller: Offer, others: Sequence[Offer]) ->
             return
         imported += other.size
     yield marginal(value, samples, imported, seller.size)
+
+
+def _highest_cost_of_a_candidate(value: int, samples: int, seller: Offer, left_out: Offer) -> int:
+    """The highest cost at which the seller keeps its place: √c ≤ √G(s) - m*, or < where a tie is lost."""
+    lost = left_out.seller < seller.seller
+    root = _root(gain(value, samples, seller.size)) - merit(value, samples, left_out) - lost
+    return ((root + 1) ** 2 - 1) >> 96 if root >= 0 else -1  # the highest with _root(c) ≤ root
+
+
+def _root(amount: int) -> int:
+    """Of an amount, with 48 fractional bits."""
+    return isqrt(amount << 96)
 
 
 def _highest_cost_before(seller: Offer, other: Offer) -> int:

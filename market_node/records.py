@@ -110,9 +110,9 @@ class Claim:
 
     buyer: int
     listed: tuple[int, ...]
-    """Indices, in order of surplus: `max_sellers` + 1 of them unless fewer are eligible."""
-    last_surplus: int
-    """Of the last one listed, base units; 0 where none is."""
+    """Indices, in order of merit: `max_sellers` + 1 of them unless fewer are eligible."""
+    last_merit: int
+    """Of the last one listed, as `mechanism.merit` has it; 0 where none is."""
 
 
 @dataclass(frozen=True, slots=True)

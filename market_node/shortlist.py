@@ -1,6 +1,7 @@
 """Which sellers can be a buyer's candidates: a look in float64 at all of them, so that the exact rules look at few.
 
-Never leaves out one that matters: whoever it does brings provably less than `max_sellers` + 1 others, or than it costs.
+Never leaves out one that matters: whoever it does has provably less merit than `max_sellers` + 1 others, or costs more
+than it brings.
 
 The exact rules are `settlement.offers_to` and `mechanism.candidates`: with a shortlist they say the same.
 """
@@ -17,10 +18,13 @@ MOST_BELIEVED = 1 << 46
 """Claims below this, times a similarity, fit int64. Those above are always looked at."""
 
 MARGIN = 2.0**-44
-"""Of value and cost: more than float64 gets wrong in a surplus, which is ten roundings of 2**-53 each."""
+"""Of value and cost: more than float64 gets wrong in a gain, which is ten roundings of 2**-53 each, or in a root."""
 
 UNITS = 4.0
 """Base units: more than the rounding of `mechanism.gain`, which is below two, and that of a small surplus."""
+
+ROOTS = 2.0**-40
+"""Roots of base units: more than the rounding of `mechanism.merit`."""
 
 
 class Shortlist:
@@ -50,12 +54,20 @@ class Shortlist:
         value, samples = float(bid.value), float(bid.samples)
         # v · (1 − √(N / (N + s))), written so that nothing cancels where s is small beside N
         gains = value * (sizes / (samples + sizes)) / (1 + np.sqrt(samples / (samples + sizes)))
-        surpluses, margins = gains - costs, MARGIN * (value + costs) + UNITS
-        highest = surpluses + margins
+        margins = MARGIN * (value + costs) + UNITS
         unknown = self._believed[offering] == MOST_BELIEVED
-        least = 0.0
-        known = (surpluses - margins)[~unknown]
-        if len(known) >= self._places:  # who is below so many others, whatever was rounded, has no place
-            least = max(least, np.partition(known, -self._places)[-self._places])
-        listed: list[int] = self._sellers[offering[(highest >= least) | unknown]].tolist()
+        possible = unknown | (gains - costs + margins >= 0)
+        highest, lowest = _merit(gains + margins, costs, 1), _merit(gains - margins, costs, -1)
+        # Who surely is eligible: so many of them with more merit, whatever was rounded, leave no place.
+        sure = lowest[~unknown & (gains - costs - margins >= 0)]
+        if len(sure) >= self._places:
+            possible &= unknown | (highest >= np.partition(sure, -self._places)[-self._places])
+        listed: list[int] = self._sellers[offering[possible]].tolist()
         return listed
+
+
+def _merit(gains: NDArray[np.float64], costs: NDArray[np.float64], towards: int) -> NDArray[np.float64]:
+    """√G − √c, at least what `mechanism.merit` says of them where `towards` is 1, at most that where it is −1."""
+    roots, paid = np.sqrt(np.maximum(gains, 0)), np.sqrt(costs)
+    merits: NDArray[np.float64] = roots - paid + towards * (MARGIN * (roots + paid) + ROOTS)
+    return merits

@@ -27,7 +27,7 @@ library Judge {
     using Words for uint256[1024];
 
     /// @notice Computes a buyer's row from the list of its candidates.
-    /// @param list The candidates and the first seller left out, if there is one, in order of surplus. Each must be
+    /// @param list The candidates and the first seller left out, if there is one, in order of merit. Each must be
     ///        eligible; that no other one belongs there is what a refuter would have to contradict.
     /// @return row Its bytes, with its count.
     /// @return claim What the list says, for a refuter.
@@ -46,11 +46,11 @@ library Judge {
         uint256 last = 0;
         for (uint256 i = 0; i < list.length; ++i) {
             Offer memory offer = _offer(round, buyer, excluded, list[i]);
-            if (i != 0 && !_before(offers[i - 1], offer.surplus, offer.seller)) {
+            if (i != 0 && !_before(offers[i - 1], offer.merit, offer.seller)) {
                 revert IMarket.ListOutOfOrder(offer.seller);
             }
             offers[i] = offer;
-            last = offer.surplus;
+            last = offer.merit;
             _list(listed, i, offer.seller);
         }
         return (Mechanism.row(buyer.value, buyer.samples, offers, maxSellers), Claim(buyer.index, listed, last));
@@ -74,7 +74,7 @@ library Judge {
         Offer memory offer = _offer(round, _buyer(round, record, excluded), excluded, seller);
         // There was room for it, or it comes before the last one listed, whose index is still in hand.
         bool full = listed.length > 2 * uint256(round.maxSellers);
-        if (full && !_before(offer, claim.lastSurplus, index)) revert IMarket.NotLeftOut(seller.index);
+        if (full && !_before(offer, claim.lastMerit, index)) revert IMarket.NotLeftOut(seller.index);
     }
 
     /// @return Who the record says it is, which must trade.
@@ -114,9 +114,9 @@ library Judge {
         if (!trades || index == buyer.index || _isExcluded(excluded, index)) revert IMarket.NotEligible(index);
         uint256 similarity = Sketch.similarity(Sketch.cosine(buyer.sketch, buyer.room), buyer.similarityFloor);
         uint256 size = Mechanism.effectiveSamples(seller.bid.samples, reputation, buyer.maxSamples, similarity);
-        int256 surplus = Mechanism.surplus(buyer.value, buyer.samples, cost, size);
-        if (size == 0 || surplus < 0) revert IMarket.NotEligible(index);
-        return Offer(index, cost, size, uint256(surplus));
+        uint256 worth = Mechanism.gain(buyer.value, buyer.samples, size);
+        if (size == 0 || worth < cost) revert IMarket.NotEligible(index);
+        return Offer(index, cost, size, Mechanism.merit(worth, cost));
     }
 
     /// @dev Checks that a record is what its reveal has left, and copies its sketch.
@@ -148,7 +148,7 @@ library Judge {
         return (excluded[index / 256] >> (index % 256)) & 1 != 0;
     }
 
-    function _before(Offer memory offer, uint256 surplus, uint256 seller) private pure returns (bool) {
-        return Mechanism.comesBefore(offer.surplus, offer.seller, surplus, seller);
+    function _before(Offer memory offer, uint256 merit, uint256 seller) private pure returns (bool) {
+        return Mechanism.comesBefore(offer.merit, offer.seller, merit, seller);
     }
 }

@@ -8,7 +8,7 @@ struct Offer {
     uint256 seller; // index in the round, below 2**16; breaks every tie, lower first
     uint256 cost; // what one copy must bring, base units, below 2**96
     uint256 size; // effective samples for this buyer, 1 ... 2**64 - 1
-    uint256 surplus; // what it would bring alone, base units: `Mechanism.surplus`, which is >= 0 for who is eligible
+    uint256 merit; // what a place among the candidates goes by: `Mechanism.merit`, of who is eligible
 }
 
 /// @notice An offer in its place in the order of density, and how far a run of the choice had come before it.
@@ -53,21 +53,22 @@ library Mechanism {
         }
     }
 
-    /// @notice What a seller would bring alone, less its cost, base units; negative if that is not worth it.
-    function surplus(uint256 value, uint256 samples, uint256 cost, uint256 size) internal pure returns (int256) {
+    /// @notice What a place among the candidates goes by: sqrt(G(s)) - sqrt(c), in 2**-48 of the root of a base unit.
+    /// @param worth G(s), what the seller would bring alone, base units; at least its cost.
+    function merit(uint256 worth, uint256 cost) internal pure returns (uint256) {
         unchecked {
-            return int256(gain(value, samples, size)) - int256(cost);
+            return isqrt(worth << 96) - isqrt(cost << 96);
         }
     }
 
-    /// @notice Whether a buyer looks at the first seller before the second: by surplus, ties to the lower index.
+    /// @notice Whether a buyer looks at the first seller before the second: by merit, ties to the lower index.
     function comesBefore(
-        uint256 surplus_,
+        uint256 merit_,
         uint256 seller,
-        uint256 otherSurplus,
+        uint256 otherMerit,
         uint256 otherSeller
     ) internal pure returns (bool) {
-        return surplus_ > otherSurplus || (surplus_ == otherSurplus && seller < otherSeller);
+        return merit_ > otherMerit || (merit_ == otherMerit && seller < otherSeller);
     }
 
     /// @notice A buyer's row: its count (uint8) and that many purchases (seller uint16, price uint96), in the order in
@@ -107,17 +108,23 @@ library Mechanism {
                 place.seller = offer.seller;
                 place.cost = offer.cost;
                 place.size = offer.size;
-                place.most = offer.surplus + offer.cost; // G(s)
-                if (full) {
-                    place.most -= offers[count].surplus; // G(s) - c >= u*,
-                    if (offers[count].seller < offer.seller) --place.most; // or > u* where the tie is lost
-                }
+                place.most = full ? mostOf(offer, offers[count]) : type(uint256).max;
                 // c / s with 128 fractional bits, where two that differ, differ: by 1 / (s * s') > 2**-128 at least.
                 place.density = (((offer.cost << 128) / offer.size) << 16) | offer.seller;
                 insert(places, i);
             }
             // No sample is worth 2**160: here a run has stopped, and a price is bounded by the gain alone.
             places[count] = Place(type(uint256).max, type(uint256).max, 1 << 160, 1, 0, 0, 0);
+        }
+    }
+
+    /// @notice The highest cost at which a candidate keeps its place before the first seller left out.
+    function mostOf(Offer memory offer, Offer memory leftOut) private pure returns (uint256) {
+        unchecked {
+            // sqrt(c) <= sqrt(G(s)) - m*, or < where the tie is lost: of its own cost it holds, so nothing is below 0.
+            uint256 root = offer.merit + isqrt(offer.cost << 96) - leftOut.merit;
+            if (leftOut.seller < offer.seller) --root;
+            return ((root + 1) * (root + 1) - 1) >> 96; // the highest c with isqrt(c << 96) <= root
         }
     }
 

@@ -41,17 +41,17 @@ contract MechanismHarness {
         return Mechanism.effectiveSamples(samples, reputation, maxSamples, similarity_);
     }
 
-    function surplus(uint256 value, uint256 samples, uint256 cost, uint256 size) external pure returns (int256) {
-        return Mechanism.surplus(value, samples, cost, size);
+    function merit(uint256 worth, uint256 cost) external pure returns (uint256) {
+        return Mechanism.merit(worth, cost);
     }
 
     function comesBefore(
-        uint256 surplus_,
+        uint256 merit_,
         uint256 seller,
-        uint256 otherSurplus,
+        uint256 otherMerit,
         uint256 otherSeller
     ) external pure returns (bool) {
-        return Mechanism.comesBefore(surplus_, seller, otherSurplus, otherSeller);
+        return Mechanism.comesBefore(merit_, seller, otherMerit, otherSeller);
     }
 
     /// @return sellers In the order in which the choice took them.

@@ -1,7 +1,7 @@
 """32 sellers of one sample at cost 0.
 
 Mallory enters 32 accounts that each give one sample away. Were candidates the cheapest per sample, they would be all
-that a buyer sees, and every row would be worth nothing. Candidates are those of largest surplus, so they only get in
+that a buyer sees, and every row would be worth nothing. Candidates are those of largest merit, so they only get in
 where there is room. (docs/protocol.md §5)
 """
 

@@ -452,7 +452,7 @@ contract ChallengeTest is Traders {
         refusesAccusation(a, abi.encodeWithSelector(IMarket.ListTooLong.selector, 4, 3));
     }
 
-    function test_a_list_is_in_order_of_surplus() public {
+    function test_a_list_is_in_order_of_merit() public {
         play();
         settleWith(row());
         for (uint256 k = 0; k < 2; ++k) {

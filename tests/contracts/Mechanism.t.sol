@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
+import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {Mechanism, Offer, Place} from "../../contracts/libraries/Mechanism.sol";
 import {Checks} from "./Checks.sol";
 import {Buyer, SlowMechanism} from "./SlowMechanism.sol";
@@ -31,7 +32,7 @@ contract MechanismTest is Checks {
         return roll(dice, 1, (1 << roll(dice, 1, bits)) - 1);
     }
 
-    /// @dev What makes `offers` of a buyer: half of them on a lattice, with ties in density and in surplus.
+    /// @dev What makes `offers` of a buyer: half of them on a lattice, with ties in density and in merit.
     function offered(Dice memory dice, Buyer memory buyer, uint256 unit) private pure {
         buyer.offers = new Offer[](roll(dice, 1, 8));
         bool lattice = roll(dice, 0, 1) == 0;
@@ -133,7 +134,7 @@ contract MechanismTest is Checks {
         checkEq(Mechanism.gain(0, 1, type(uint64).max), 0, "without a value");
     }
 
-    // --- effective samples, surplus ---
+    // --- effective samples, merit ---
 
     function test_fuzz_a_claim_is_believed_up_to_what_is_earned(
         uint64 samples,
@@ -150,14 +151,21 @@ contract MechanismTest is Checks {
         checkAtMost(size, samples, "claim");
     }
 
-    function test_fuzz_surplus_is_the_gain_less_the_cost(uint96 value, uint96 cost, uint64 size) public pure {
-        int256 surplus = Mechanism.surplus(value, 3_000, cost, size);
-        check(surplus == int256(SlowMechanism.gain(value, 3_000, size)) - int256(uint256(cost)), "surplus");
+    function test_fuzz_merit_is_the_root_of_the_gain_less_that_of_the_cost(uint96 worth, uint96 cost) public pure {
+        if (cost > worth) (worth, cost) = (cost, worth); // who costs more than it brings is not eligible
+        uint256 roots = Math.sqrt(uint256(worth) << 96) - Math.sqrt(uint256(cost) << 96);
+        checkEq(Mechanism.merit(worth, cost), roots, "merit");
     }
 
-    function test_sellers_come_by_surplus_then_by_index() public pure {
-        check(Mechanism.comesBefore(8, 2, 7, 1), "larger surplus");
-        check(!Mechanism.comesBefore(7, 1, 8, 2), "smaller surplus");
+    function test_merit_has_48_fractional_bits() public pure {
+        checkEq(Mechanism.merit(9, 4), 1 << 48, "3 - 2");
+        checkEq(Mechanism.merit(MOST, MOST), 0, "what costs all that it brings");
+        checkEq(Mechanism.merit(1 << 94, 0), 1 << 95, "the largest");
+    }
+
+    function test_sellers_come_by_merit_then_by_index() public pure {
+        check(Mechanism.comesBefore(8, 2, 7, 1), "larger merit");
+        check(!Mechanism.comesBefore(7, 1, 8, 2), "smaller merit");
         check(Mechanism.comesBefore(7, 1, 7, 2), "tie, lower index");
         check(!Mechanism.comesBefore(7, 2, 7, 1), "tie, higher index");
         check(!Mechanism.comesBefore(7, 1, 7, 1), "itself");
@@ -407,11 +415,10 @@ contract MechanismTest is Checks {
         checkEq(purchases.length, 32, "purchases");
         for (uint256 k = 0; k < 32; ++k) {
             checkEq(purchases[k].seller, 8 + k, "the largest, by index: all cost the same per sample");
-            // 8 ... 39 are candidates and 7 the first one left out, whose surplus is all that it brings.
-            uint256 cap =
-                Mechanism.gain(buyer.value, 3_000, buyer.offers[8 + k].size) -
-                    Mechanism.gain(buyer.value, 3_000, buyer.offers[7].size);
-            checkAtMost(purchases[k].price, cap, "what keeps it a candidate");
+            // 8 ... 39 are candidates and 7 the first one left out, whose merit is the root of all that it brings.
+            uint256 root = Math.sqrt(Mechanism.gain(buyer.value, 3_000, buyer.offers[8 + k].size) << 96);
+            root -= Math.sqrt(Mechanism.gain(buyer.value, 3_000, buyer.offers[7].size) << 96);
+            checkAtMost(Math.sqrt(purchases[k].price << 96), root, "what keeps it a candidate");
         }
     }
 }

@@ -276,7 +276,7 @@ contract RefuteTest is Traders {
         o.claim.buyer = BOB;
         refusesObjection(o, reason);
         o = objection(round, 0, ALICE, seller);
-        o.claim.lastSurplus -= 1;
+        o.claim.lastMerit -= 1;
         refusesObjection(o, reason);
         o = objection(round, 0, ALICE, seller);
         o.claim.listed = bytes.concat(o.claim.listed, hex"0000");

@@ -111,7 +111,7 @@ library SlowJudge {
     function claimOf(uint256 buyer, Offer[] memory list) internal pure returns (Claim memory) {
         bytes memory listed;
         for (uint256 k = 0; k < list.length; ++k) listed = abi.encodePacked(listed, uint16(list[k].seller));
-        return Claim(buyer, listed, list.length == 0 ? 0 : list[list.length - 1].surplus);
+        return Claim(buyer, listed, list.length == 0 ? 0 : list[list.length - 1].merit);
     }
 
     function rowHashes(Case memory c) internal pure returns (bytes32[] memory hashes) {

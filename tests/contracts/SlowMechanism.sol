@@ -4,7 +4,7 @@ pragma solidity ^0.8.28;
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {Offer} from "../../contracts/libraries/Mechanism.sol";
 
-/// @notice A buyer and all that it is offered, in any order; the offers' surplus is not used.
+/// @notice A buyer and all that it is offered, in any order; the offers' merit is not used.
 struct Buyer {
     uint256 value; // base units
     uint256 samples;
@@ -19,7 +19,7 @@ library SlowMechanism {
         return value - ((value * Math.sqrt((samples << 192) / (samples + imported))) >> 96);
     }
 
-    /// @return offers The candidates by surplus, and the first one left out where there is one.
+    /// @return offers The candidates by merit, and the first one left out where there is one.
     function ranked(Buyer memory buyer) internal pure returns (Offer[] memory offers) {
         Offer[] memory eligible = new Offer[](buyer.offers.length);
         uint256 count = 0;
@@ -27,13 +27,18 @@ library SlowMechanism {
             Offer memory offer = buyer.offers[i];
             uint256 alone = gain(buyer.value, buyer.samples, offer.size);
             if (alone < offer.cost) continue;
-            eligible[count++] = Offer(offer.seller, offer.cost, offer.size, alone - offer.cost);
+            eligible[count++] = Offer(
+                offer.seller,
+                offer.cost,
+                offer.size,
+                Math.sqrt(alone << 96) - Math.sqrt(offer.cost << 96)
+            );
         }
         offers = new Offer[](count <= buyer.maxSellers ? count : buyer.maxSellers + 1);
         for (uint256 i = 0; i < offers.length; ++i) {
             for (uint256 j = i + 1; j < count; ++j) {
-                bool larger = eligible[j].surplus > eligible[i].surplus;
-                bool tie = eligible[j].surplus == eligible[i].surplus && eligible[j].seller < eligible[i].seller;
+                bool larger = eligible[j].merit > eligible[i].merit;
+                bool tie = eligible[j].merit == eligible[i].merit && eligible[j].seller < eligible[i].seller;
                 if (larger || tie) (eligible[i], eligible[j]) = (eligible[j], eligible[i]);
             }
             offers[i] = eligible[i];

@@ -65,11 +65,11 @@ class Harness:
 
 
 def _judged(value: int, samples: int, offers: Sequence[Offer], max_sellers: int) -> list[tuple[str, object]]:
-    """What the judge of a row is given: of the offers, the candidates by surplus and the first one left out."""
+    """What the judge of a row is given: of the offers, the candidates by merit and the first one left out."""
     looked_at, left_out = mechanism.candidates(value, samples, offers, max_sellers)
     ranked = [*looked_at, *filter(None, [left_out])]
-    with_surplus = [(o.seller, o.cost, o.size, mechanism.surplus(value, samples, o)) for o in ranked]
-    return [("uint256", value), ("uint256", samples), (OFFERS, with_surplus), ("uint256", max_sellers)]
+    with_merit = [(o.seller, o.cost, o.size, mechanism.merit(value, samples, o)) for o in ranked]
+    return [("uint256", value), ("uint256", samples), (OFFERS, with_merit), ("uint256", max_sellers)]
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +95,7 @@ def length(rng: Random, bits: int) -> int:
     return rng.randint(1, (1 << rng.randint(1, bits)) - 1)
 
 
-# --- root, gain, effective samples, surplus ---
+# --- root, gain, effective samples, merit ---
 
 
 def test_roots_are_equal(harness):
@@ -120,12 +120,14 @@ def test_effective_samples_are_equal(harness):
         assert harness.number("effectiveSamples", *claim) == mechanism.effective_samples(*claim), claim
 
 
-def test_surpluses_are_equal(harness):
-    rng = seeded("surplus")
+def test_merits_are_equal(harness):
+    rng = seeded("merit")
     for _ in range(ROWS):
-        value, samples, offer = length(rng, 96), length(rng, 64), Offer(0, length(rng, 96), length(rng, 64))
-        surplus = harness.number("surplus", value, samples, offer.cost, offer.size, result="int256")
-        assert surplus == mechanism.surplus(value, samples, offer)
+        value, samples, size = length(rng, 96), length(rng, 64), length(rng, 64)
+        worth = mechanism.gain(value, samples, size)
+        cost = rng.choice([rng.randint(0, worth), length(rng, 96) % (worth + 1), worth])
+        merit = mechanism.merit(value, samples, Offer(0, cost, size))
+        assert harness.number("merit", worth, cost) == merit >= 0
 
 
 # --- rows ---
@@ -180,7 +182,7 @@ def test_the_order_of_candidates_is_equal(harness):
     for _ in range(ROWS // 10):
         value, samples, offers, max_sellers = random_market(rng)
         looked_at, left_out = mechanism.candidates(value, samples, offers, max_sellers)
-        ranked = [(mechanism.surplus(value, samples, o), o.seller) for o in [*looked_at, *filter(None, [left_out])]]
+        ranked = [(mechanism.merit(value, samples, o), o.seller) for o in [*looked_at, *filter(None, [left_out])]]
         for first, second in pairwise(ranked):
             assert harness.number("comesBefore", *first, *second, result="bool")
             assert not harness.number("comesBefore", *second, *first, result="bool")
@@ -266,11 +268,11 @@ def test_the_vectors_effective_samples(harness):
 
 
 def ranked_offers(case: dict) -> list[tuple[int, int, int, int]]:
-    """The vector's candidates and first one left out; the surpluses are not the vector's but computed here."""
+    """The vector's candidates and first one left out; the merits are not the vector's but computed here."""
     value, samples = int(case["value"]), int(case["samples"])
     offers = {offer["seller"]: Offer(*map(int, offer.values())) for offer in case["offers"]}
     ranked = [offers[seller] for seller in [*case["candidates"], *filter(None, [case["leftOut"]])]]
-    return [(o.seller, o.cost, o.size, mechanism.surplus(value, samples, o)) for o in ranked]
+    return [(o.seller, o.cost, o.size, mechanism.merit(value, samples, o)) for o in ranked]
 
 
 def test_the_vectors_rows(harness):

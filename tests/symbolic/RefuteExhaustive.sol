@@ -10,7 +10,7 @@ import {StoredRound} from "../../contracts/libraries/Rounds.sol";
 /// @notice An eligible seller refutes a claim if and only if the claim leaves it out: it is not listed, and there was room
 ///         for it or it comes before the last one listed.
 /// @dev Exhaustive over claims about rounds of eight: every list of none to three of them, repetitions too, where three is a
-///      full one; each of three sellers; a last surplus that is 1 less than the seller's, the same and 1 more. Bounds: one
+///      full one; each of three sellers; a last merit that is 1 less than the seller's, the same and 1 more. Bounds: one
 ///      buyer's bid, one seller's, one sketch.
 contract RefuteExhaustive {
     uint256 private constant PARTICIPANTS = 8;
@@ -48,9 +48,9 @@ contract RefuteExhaustive {
             if (last == seller.index) leftOut = false;
         }
         for (uint256 more = 0; more < 3; ++more) {
-            uint256 lastSurplus = surplus() + more - 1;
-            bool belongs = length < 3 || Mechanism.comesBefore(surplus(), seller.index, lastSurplus, last);
-            assert(refutes(Claim(BUYER, listed, lastSurplus), seller) == (leftOut && belongs));
+            uint256 lastMerit = merit() + more - 1;
+            bool belongs = length < 3 || Mechanism.comesBefore(merit(), seller.index, lastMerit, last);
+            assert(refutes(Claim(BUYER, listed, lastMerit), seller) == (leftOut && belongs));
         }
     }
 
@@ -72,8 +72,8 @@ contract RefuteExhaustive {
     }
 
     /// @dev Their sketches are the same, so all of the seller's samples count.
-    function surplus() private pure returns (uint256) {
-        return uint256(Mechanism.surplus(VALUE, 100, 0, 50));
+    function merit() private pure returns (uint256) {
+        return Mechanism.merit(Mechanism.gain(VALUE, 100, 50), 0);
     }
 
     function stored(uint256 index, address account, Bid memory bid) private returns (BidRecord memory record) {

@@ -44,6 +44,16 @@ def effective_samples(samples: int, reputation: int, max_samples: int, similarit
     return Fraction(similarity, ONE) * min(samples, limit) // 1
 
 
+@lru_cache(maxsize=1 << 18)
+def root(amount: int) -> int:
+    """In units of 2**-48, rounded down, by trying."""
+    return highest(lambda r: r * r <= amount << 96, 0, 1 << 97)
+
+
+def merit(value: int, samples: int, offer: Offer) -> int:
+    return root(gain(value, samples, offer.size)) - root(offer.cost)
+
+
 def candidates(value: int, samples: int, offers: Sequence[Offer], most: int) -> tuple[list[Offer], Offer | None]:
     """Takes the best again and again, and then the next one."""
     waiting = [] if value == 0 else [o for o in offers if gain(value, samples, o.size) >= o.cost]
@@ -51,7 +61,7 @@ def candidates(value: int, samples: int, offers: Sequence[Offer], most: int) -> 
     while waiting:
         best = waiting[0]
         for offer in waiting[1:]:
-            ahead = (gain(value, samples, offer.size) - offer.cost) - (gain(value, samples, best.size) - best.cost)
+            ahead = merit(value, samples, offer) - merit(value, samples, best)
             if ahead > 0 or (ahead == 0 and offer.seller < best.seller):
                 best = offer
         if len(taken) == most:

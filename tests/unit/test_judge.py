@@ -23,7 +23,7 @@ class Eligible:
     """A seller that the contract would take into a list."""
 
     seller: int
-    surplus: int
+    merit: int
 
 
 def eligible(round_: Round, buyer: int) -> list[Eligible]:
@@ -36,15 +36,15 @@ def eligible(round_: Round, buyer: int) -> list[Eligible]:
             continue
         similar = oracle.similarity([own.sketch, theirs.sketch], terms.similarity_floor)[0][1]
         size = oracle.effective_samples(theirs.bid.samples, theirs.reputation, terms.max_samples, similar)
-        surplus = oracle.gain(own.bid.value, own.bid.samples, size) - theirs.bid.cost
+        worth = oracle.gain(own.bid.value, own.bid.samples, size)
         sells = theirs.bid.cost != NOT_SELLING and theirs.reputation >= own.bid.min_reputation
-        if sells and size > 0 and surplus >= 0:
-            found.append(Eligible(seller, surplus))
-    return sorted(found, key=lambda each: (-each.surplus, each.seller))
+        if sells and size > 0 and worth >= theirs.bid.cost:
+            found.append(Eligible(seller, oracle.root(worth) - oracle.root(theirs.bid.cost)))
+    return sorted(found, key=lambda each: (-each.merit, each.seller))
 
 
 def claim_of(buyer: int, listed: Sequence[Eligible]) -> Claim:
-    return Claim(buyer, tuple(each.seller for each in listed), listed[-1].surplus if listed else 0)
+    return Claim(buyer, tuple(each.seller for each in listed), listed[-1].merit if listed else 0)
 
 
 def trading(round_: Round) -> list[int]:
@@ -79,8 +79,8 @@ class Case:
         found = next((each for each in self.eligible if each.seller == seller), None)
         if found is None or seller in said.listed:
             return False
-        last = (-said.last_surplus, said.listed[-1]) if said.listed else None
-        return len(said.listed) < self.most or (-found.surplus, seller) < last
+        last = (-said.last_merit, said.listed[-1]) if said.listed else None
+        return len(said.listed) < self.most or (-found.merit, seller) < last
 
 
 @pytest.fixture(scope="module")

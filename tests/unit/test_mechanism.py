@@ -136,7 +136,7 @@ def test_candidates_are_the_slow_ones():
         assert candidates(*arguments) == oracle.candidates(*arguments)
 
 
-def test_candidates_come_by_surplus_then_by_index():
+def test_candidates_come_by_merit_then_by_index():
     ada, ben, cyd, dee = Offer(4, 50, 300), Offer(1, 10, 300), Offer(3, 50, 300), Offer(2, 50, 300)
     assert candidates(LEAST, 300, [ada, ben, cyd, dee], 3) == ([ben, dee, cyd], ada)
 

@@ -1,6 +1,7 @@
 """The look in float64 never hides a seller that the exact rules would have wanted to see."""
 
 from dataclasses import replace
+from math import isqrt
 from random import Random
 
 import numpy as np
@@ -57,13 +58,14 @@ def test_random_rounds_of_every_size_come_out_alike():
 
 @pytest.mark.parametrize("value", [1 << 20, 10**18, 1 << 60, (1 << 95) + 12_345])
 @pytest.mark.parametrize("samples", [1, 3_000, 1 << 40, 1 << 63])
-def test_surpluses_that_differ_by_a_unit_are_left_to_the_exact_rule(value, samples):
+def test_merits_that_differ_by_next_to_nothing_are_left_to_the_exact_rule(value, samples):
     """Float64 has steps of 2**43 at 2**96: what it cannot tell apart it must let pass."""
     rng = Random(value ^ samples)
     for _ in range(12):
         sizes = [rng.choice([1, 5, 1_000, 1 << 30]) for _ in range(40)]
-        aim = gain(value, samples, 1) * rng.randrange(100) // 100
-        costs = [max(0, gain(value, samples, size) - aim + rng.randint(-2, 2)) for size in sizes]
+        aim = isqrt(gain(value, samples, 1) << 96) * rng.randrange(100) // 100
+        roots = [isqrt(gain(value, samples, size) << 96) - aim for size in sizes]
+        costs = [max(0, (root * root >> 96) + rng.randint(-2, 2)) for root in roots]
         bids = [Bid(value, 0, samples, 0), *(Bid(0, c, s, 0) for c, s in zip(costs, sizes, strict=True))]
         check(round_of(bids, max_samples=1 << 63, max_sellers=rng.choice([1, 3, 8])))
 

@@ -126,9 +126,9 @@ abstract contract Trespasses is Disputes {
             _mustFail(anyActor(), address(market), _refuteCall(c, round, number, seller));
         }
         Claim storage claim = claims[round][number];
-        claim.lastSurplus += 1;
+        claim.lastMerit += 1;
         _mustFail(anyActor(), address(market), _refuteCall(c, round, number, seller));
-        claim.lastSurplus -= 1;
+        claim.lastMerit -= 1;
     }
 
     /// @dev Other rows or exclusions than were settled. Once all are paid such a call may pass; there is nothing to take.
