@@ -33,6 +33,8 @@ class History:
         self._lock = Lock()
         self._checkpoints: deque[tuple[int, bytes, Ledger]] = deque(maxlen=CHECKPOINTS)
         """Block, its hash, and the ledger up to and with it; the newest last."""
+        self.reorganisations = 0
+        """How often what was read had to be undone."""
 
     @property
     def ledger(self) -> Ledger:
@@ -54,9 +56,11 @@ class History:
         with self._lock:
             if not self._checkpoints:
                 self._recall()
+            read = len(self._checkpoints)
             while self._checkpoints and endpoint.block_hash(self._checkpoints[-1][0]) != self._checkpoints[-1][1]:
                 number, *_ = self._checkpoints.pop()
                 _log.warning("block %d is another one now (a reorganisation): what was read there is undone", number)
+            self.reorganisations += len(self._checkpoints) < read
             start = self._checkpoints[-1][0] + 1 if self._checkpoints else self.chain.from_block
             head = endpoint.block() - endpoint.confirmations + 1
             if head >= start:

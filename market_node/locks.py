@@ -65,8 +65,9 @@ class FileLock:
                 holder = os.read(descriptor, 20).decode(errors="replace").strip()
                 os.close(descriptor)
                 raise StateError(_refusal(whose, f"process {holder}" if holder else "another process")) from error
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        with suppress(OSError):  # a full disk: whose it is helps a person, and the lock is held without it
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         return descriptor
 
     def release(self) -> None:

@@ -64,6 +64,8 @@ class Sender:
         self.database = database or in_memory()
         self.book = Book(self.database, signer.address)
         self.stuck_seconds: float = STUCK_SECONDS
+        self.gas = 0
+        """What its transactions have used so far, those that failed too."""
         self._bound = database is None  # what ends with the process belongs to nobody else
 
     def send(self, call: Call, round: int | None = None) -> "Mined":
@@ -74,6 +76,7 @@ class Sender:
             sent = self.book.wanted(deed) or self._dispatch(call, deed, round)
         mined = self._wait(sent)
         self.book.told(sent)
+        self.gas += mined.gas
         if not mined.succeeded:
             raise self._reason(call, mined, sent)
         return mined

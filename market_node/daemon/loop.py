@@ -67,6 +67,10 @@ class Daemon:
         self.keeper = Keeper(self.outlook, clock)
         self._prepared: float | None = None
         """When what was sent was last compared with the chain."""
+        self._gas_counted = 0
+        """Of the account's transactions."""
+        self._reorganisations = 0
+        """How many there were by then."""
 
     def run(self) -> None:
         """Goes on until `ending` is set.
@@ -97,6 +101,8 @@ class Daemon:
         try:
             self._hear()
             self.outlook.look()
+            if self.outlook.node.history.reorganisations != self._reorganisations:
+                self._prepare()  # what was undone is not due again where the node knows that it did it
             self._audit()
             self._keep_up()
             me = self.outlook.me(self.deeds.trainer.running, self.deeds.hopeless)
@@ -149,6 +155,8 @@ class Daemon:
             log.info("%s", line, extra={"step": "audit"})
         for line in looked.failed:
             self._fail("audit", None, line)
+        if gas := self._new_gas():
+            self.meters.step("audit", "done", gas)
 
     def _keep_up(self) -> None:
         """Takes note of what became of the files that others fetch from here, and looks after them now and then."""
@@ -183,21 +191,30 @@ class Daemon:
 
     def _prepare(self) -> None:
         """Keeps the key for this process, and sends again what may have got lost before or since."""
+        reorganisations = self.outlook.node.history.reorganisations
         self.chain.prepare()
-        self._prepared = self._clock()
+        self._prepared, self._reorganisations = self._clock(), reorganisations
+
+    def _new_gas(self) -> int:
+        """What was used since this was last asked."""
+        used = self.chain.gas_used
+        new, self._gas_counted = used - self._gas_counted, used
+        return new
 
     # --- what is said ---
 
     def _succeed(self, key: tuple[str, int], done: Done) -> None:
         kind, number = key[0], done.round or key[1]
         self._patience.succeeded(key)
-        self.meters.step(kind, "done", sum(receipt.gas for receipt in done.receipts))
+        gas = self._new_gas()
+        self.meters.step(kind, "done", gas)
         if not done.said:
             return
         extra: dict[str, Any] = {"step": kind, "round": number}
+        if gas:
+            extra["gas"] = gas
         if done.receipts:
-            last = done.receipts[-1]
-            extra |= {"transaction": last.transaction, "gas": sum(receipt.gas for receipt in done.receipts)}
+            extra["transaction"] = done.receipts[-1].transaction
         log.info("%s%s", _of(number), done.said, extra=extra)
 
     def _fail(self, key: Any, left: float | None, error: Exception | str) -> None:
@@ -205,7 +222,7 @@ class Daemon:
         kind, number = key if isinstance(key, tuple) else (key, 0)
         expected = isinstance(error, NodeError | str | OSError)
         text = " ".join((str(error) if expected else f"{type(error).__name__}: {error} (unexpected)").split())
-        self.meters.step(kind, "failed")
+        self.meters.step(kind, "failed", self._new_gas())
         if self._patience.failed(key, text, left):
             level = logging.WARNING if expected else logging.ERROR
             log.log(level, "%s%s: %s", _of(number), kind, text, extra={"step": kind, "round": number})

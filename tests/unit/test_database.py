@@ -1,5 +1,6 @@
 """What a node keeps is kept: whole or not at all, for its owner alone, and for one chain, market and account."""
 
+import errno
 import os
 import signal
 import sqlite3
@@ -115,6 +116,16 @@ def test_one_process_has_a_key_once_however_often_it_opens_the_state(open_state)
         database.hold(ALICE)
         with database.alone(ALICE):
             database.hold(ALICE)
+
+
+def test_a_key_is_held_and_given_back_where_a_full_disk_keeps_no_note_of_the_holder(tmp_path, monkeypatch):
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "pwrite", full)
+    for database in (open_database(tmp_path), open_database(tmp_path)):
+        with database.alone(ALICE):
+            pass
 
 
 @pytest.mark.parametrize("state", ["postgresql"], indirect=True)
