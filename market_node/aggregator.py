@@ -4,8 +4,9 @@ import hashlib
 import logging
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
@@ -13,6 +14,7 @@ from .aggregate import personal_models
 from .auditor import defend
 from .chain import Phase, Receipt
 from .codec import encode_excluded, encode_rows
+from .copies import find_copies
 from .delivery import Delivery, DeliveryList, Exclusion, delivery_list_bytes
 from .errors import (
     BadInput,
@@ -20,20 +22,22 @@ from .errors import (
     ChainError,
     MalformedUpdate,
     Misshapen,
+    NodeError,
     NotForUs,
     NotFound,
     OutOfRange,
     StorageError,
     TooLarge,
 )
-from .models import OpenTask
+from .models import OpenTask, ReadModel
 from .node import Node
 from .phases import span
+from .pins import accepted, pinning, predecessors
 from .records import Participant, Round, Settlement, Terms
 from .seal import new_key, seal_file, unwrap_key, wrap_key
 from .settlement import reveals_hash, row_weights, settle
 from .sketch import sketch
-from .weights import unflatten, write_weights
+from .weights import mapped, unflatten, write_weights
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +52,7 @@ class Opened:
     """What opening the models of a round gave."""
 
     updates: dict[int, Tensor]
-    """Index → update, int64, one coordinate per weight."""
+    """Index → update, int64, one coordinate per weight; mapped from files that have no name any more."""
     exclusions: tuple[Exclusion, ...]
     unread: Mapping[int, StorageError]
     """Index → why no store could give the model, nor say that it is missing."""
@@ -85,7 +89,7 @@ class Aggregator(Node):
         self.require(number, Phase.SETTLE)
         round_ = self.confirmed(number)
         task = self.task(round_)
-        opened = self.open_in_time(round_, task)
+        opened = self.without_copies(round_, task, self.open_in_time(round_, task))
         settlement = settle(round_, frozenset(exclusion.index for exclusion in opened.exclusions))
         deliveries = tuple(self.deliver(round_, settlement, opened, task))
         listed = DeliveryList(self.chain.chain_id, self.chain.market, number, deliveries, opened.exclusions)
@@ -149,6 +153,38 @@ class Aggregator(Node):
                 unread[index] = error
         return Opened(updates, tuple(exclusions), unread)
 
+    def without_copies(self, round_: Round, task: OpenTask, opened: Opened) -> Opened:
+        """Excludes what holds nothing new beside what others have offered, in the last rounds or in this one."""
+        accounts = {participant.account: index for index, participant in enumerate(round_.participants)}
+        earlier = predecessors(round_.aggregator, round_.terms.task, self.history.ledger.rounds.values(), round_.number)
+        last: list[Tensor] = []
+        own: dict[int, list[int]] = {}
+        for each in earlier:
+            for account, update in self._updates_of(each, task):
+                if account in accounts:
+                    own.setdefault(accounts[account], []).append(len(last))
+                last.append(update)
+        copies = find_copies(opened.updates, last, own, self.device)
+        numbers = [each.number for each in earlier]
+        excluded = (Exclusion(copy.index, "copy", copy.evidence(numbers)) for copy in copies)
+        exclusions = sorted((*opened.exclusions, *excluded), key=lambda each: each.index)
+        for copy in copies:
+            log.info("round %d: the model of %d is a copy: %s", round_.number, copy.index, copy)
+        kept = {index: opened.updates[index] for index in opened.updates.keys() - {copy.index for copy in copies}}
+        return Opened(dict(sorted(kept.items())), tuple(exclusions), opened.unread)
+
+    def _updates_of(self, round_: Round, task: OpenTask) -> Iterable[tuple[str, Tensor]]:
+        """The updates that an earlier round has accepted, opened again: account, update. Some may be lost."""
+        for index in accepted(round_):
+            participant = round_.participants[index]
+            try:
+                yield participant.account, self._read(round_, participant, task)[0].update
+            except NodeError as error:
+                log.warning(
+                    "round %d: the model of %d cannot be had any more, so copies of it are not found: %s",
+                    *(round_.number, index, error),
+                )
+
     def deliver(self, round_: Round, settlement: Settlement, opened: Opened, task: OpenTask) -> Iterable[Delivery]:
         """Combines, seals and stores one personal model per buyer that has a key which can be used."""
         weights = row_weights(round_, settlement)
@@ -190,6 +226,20 @@ class Aggregator(Node):
         """The participant's update, or Rejected with the reason."""
         reveal, seed = participant.reveal, round_.seed
         assert reveal is not None and seed is not None  # both are public once a reveal is
+        model, card = self._read(round_, participant, task)
+        if model.root != reveal.model.root:
+            raise Rejected("root-mismatch", model.root)
+        if card.get("fingerprint") != model.fingerprint.hex():
+            raise Rejected("fingerprint-mismatch", model.fingerprint)
+        if (true := sketch(model.update, seed)) != reveal.sketch:
+            raise Rejected("sketch-mismatch", true)
+        self._keep(round_.number, reveal.model.cid)
+        return model.update
+
+    def _read(self, round_: Round, participant: Participant, task: OpenTask) -> tuple[ReadModel, dict[str, Any]]:
+        """A participant's model with its card, or Rejected."""
+        reveal = participant.reveal
+        assert reveal is not None
         envelope = self.envelope(round_.number, participant.account)
         with self._scratch() as folder:
             path = folder / "model"
@@ -211,16 +261,18 @@ class Aggregator(Node):
                 raise Rejected("out-of-range", _digest(path)) from error
             except MalformedUpdate as error:
                 raise Rejected("malformed", _digest(path)) from error
-        if model.root != reveal.model.root:
-            raise Rejected("root-mismatch", model.root)
-        if card.get("fingerprint") != model.fingerprint.hex():
-            raise Rejected("fingerprint-mismatch", model.fingerprint)
-        if (true := sketch(model.update, seed)) != reveal.sketch:
-            raise Rejected("sketch-mismatch", true)
-        return model.update
+            return replace(model, update=mapped(model.update, folder / "update")), card
+
+    def _keep(self, number: int, cid: bytes) -> None:
+        """Pins a sealed model, with which the next rounds' are compared. Its owner keeps it until the payout only."""
+        if (store := pinning(self.store)) is not None:
+            try:
+                store.pin(cid)
+            except StorageError as error:
+                log.warning("round %d: a model cannot be kept for later rounds: %s", number, error)
 
 
-class Rejected(Exception):
+class Rejected(NodeError):
     """A model that the round does not accept. `reason` is a key of `delivery.REASONS`."""
 
     def __init__(self, reason: str, evidence: bytes = b"") -> None:

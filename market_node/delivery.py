@@ -26,7 +26,7 @@ REASONS = {
     "root-mismatch": "the weights are not those whose root was committed",
     "sketch-mismatch": "the revealed sketch is not that of the weights",
     "fingerprint-mismatch": "the fingerprint on the model card is not that of the weights",
-    "copy": "the update holds nothing that the last round's updates do not",
+    "copy": "the update holds nothing new beside updates that others offered, in the last rounds or in this one",
 }
 """Why a model can be excluded: code → what it says."""
 
@@ -55,7 +55,14 @@ class Exclusion:
     reason: str
     """A key of `REASONS`."""
     evidence: bytes = b""
-    """What the aggregator computed where the participant claimed something else."""
+    """What the aggregator computed where the participant claimed something else; for a copy, JSON with its figures."""
+
+    def __str__(self) -> str:
+        """For a person. The evidence is an aggregator's word, so only what prints is shown of it."""
+        if not self.evidence:
+            return REASONS[self.reason]
+        figures = self.evidence.decode(errors="replace")[:200] if self.reason == "copy" else self.evidence.hex()[:64]
+        return f"{REASONS[self.reason]} (evidence {''.join(filter(str.isprintable, figures))})"
 
 
 @dataclass(frozen=True, slots=True)

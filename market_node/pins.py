@@ -10,6 +10,39 @@ from .phases import Phase
 from .records import Round
 from .store import Digest, Store
 
+COMPARED = 2
+"""How many of its last rounds an aggregator compares a round's models with, to find copies. Of copies that were kept
+back for one round, most pass where only the last one is looked at."""
+
+
+def predecessors(aggregator: str, task: bytes, rounds: Iterable[Round], before: int | None = None) -> list[Round]:
+    """The rounds that one of this aggregator's and task's is compared with, the last one first.
+
+    Void ones too: what was delivered in them can be offered again as well.
+
+    Args:
+        before: the number of that round; None, the next one.
+    """
+    settled = (
+        each
+        for each in rounds
+        if each.settlement is not None
+        and each.aggregator.lower() == aggregator.lower()
+        and each.terms.task == task
+        and (before is None or each.number < before)
+    )
+    return sorted(settled, key=lambda each: each.number, reverse=True)[:COMPARED]
+
+
+def accepted(round_: Round) -> dict[int, Digest]:
+    """The sealed models that a settled round has accepted, by index."""
+    excluded = round_.settlement.excluded if round_.settlement is not None else ()
+    return {
+        index: participant.model.cid
+        for index, participant in enumerate(round_.participants)
+        if participant.reveal is not None and participant.model is not None and index not in excluded
+    }
+
 
 @dataclass(frozen=True, slots=True)
 class PinDuty:
@@ -47,7 +80,8 @@ def due_pins(
 ) -> PinDuty:
     """What an account must keep: its own sealed models, and as an aggregator its delivery lists and deliveries.
 
-    Each until its round is paid out or void: before, buyers fetch, and others check what they got.
+    Each until its round is paid out or void: before, buyers fetch, and others check what they got. An aggregator also
+    keeps the sealed models of those rounds that the next one of the task is compared with.
 
     Args:
         phases: by round's number; a round without one is not over.
@@ -56,12 +90,23 @@ def due_pins(
     """
     keep: set[Digest] = set()
     release: dict[Digest, None] = {}
+    rounds = tuple(rounds)
+    for task in {each.terms.task for each in rounds}:
+        for each in predecessors(account, task, rounds):
+            keep.update(accepted(each).values())
     for each in rounds:
         phase = phases.get(each.number)
         over = phase == Phase.VOID or (phase == Phase.PAYOUT and each.number in paid)
         files = _files(account.lower(), each, lists.get(each.number))
+        if over and each.aggregator.lower() == account.lower():
+            release.update(dict.fromkeys(_opened(each)))  # each was kept when it was found to be whole
         release.update(dict.fromkeys(files)) if over else keep.update(files)
     return PinDuty(frozenset(keep), tuple(digest for digest in release if digest not in keep))
+
+
+def _opened(round_: Round) -> Iterable[Digest]:
+    """What an aggregator has opened: also what it has excluded as a copy."""
+    return (each.model.cid for each in round_.participants if each.reveal is not None and each.model is not None)
 
 
 def _files(account: str, round_: Round, listed: DeliveryList | None) -> Iterable[Digest]:

@@ -219,6 +219,19 @@ def unflatten(fixed: Tensor, manifest: Manifest) -> dict[str, Tensor]:
     return tensors
 
 
+def mapped(values: Tensor, path: Path) -> Tensor:
+    """The same values, on a disk: read when they are needed, and gone with the tensor. The file loses its name at once.
+
+    Args:
+        values: 1-D, int32 or int64, not empty, on the CPU.
+        path: on a disk with room for them, and nothing there.
+    """
+    values.numpy().tofile(path)
+    there = torch.from_file(str(path), shared=False, size=len(values), dtype=values.dtype)
+    path.unlink()
+    return there
+
+
 def block_root(fixed: Tensor) -> bytes:
     """Merkle root over the blocks of a model's fixed-point weights, 32 bytes.
 

@@ -160,7 +160,6 @@ def _verdict(session: Session, seen: "Verdict", posted: dict[int, int]) -> tuple
 
 def exclusion_reasons(session: Session, round_: "Round") -> dict[int, str]:
     """Index → why the aggregator excluded it, as its delivery list says. Empty where the list cannot be had."""
-    from ..delivery import REASONS
     from ..node import read_deliveries
 
     try:
@@ -168,10 +167,7 @@ def exclusion_reasons(session: Session, round_: "Round") -> dict[int, str]:
     except NodeError as error:
         session.screen.warn(f"why participants are excluded is not known: {error}")
         return {}
-    return {
-        each.index: REASONS[each.reason] + (f" (evidence {each.evidence.hex()[:64]})" if each.evidence else "")
-        for each in listed.exclusions
-    }
+    return {each.index: str(each) for each in listed.exclusions}
 
 
 def _document(round_: "Round", settlement: "Settlement", index: int, reasons: dict[int, str]) -> dict[str, Any]:

@@ -240,7 +240,7 @@ def _bought(round_: "Round", index: int) -> str:
     if round_.settlement is None:
         return ""
     if index in round_.settlement.excluded:
-        return "excluded"
+        return f"excluded, see explain {round_.number}"
     return ", ".join(str(each.seller) for each in round_.settlement.rows[index])
 
 

@@ -7,7 +7,7 @@ from market_node.ipfs_http import HttpxApi
 from market_node.kubo import KuboStore
 from market_node.models import publish_task
 from market_node.node import Node
-from market_node.pins import PinDuty, due_pins, keep_up
+from market_node.pins import PinDuty, accepted, due_pins, keep_up
 from tests.integration.test_round import Town
 
 
@@ -49,14 +49,16 @@ def test_a_round_over_ipfs_and_what_stays_pinned_until_it_is_paid_out(town, tmp_
     assert personal.stat().st_size > 0
 
     published = duty(town.aggregator, number, []).keep
-    assert len(published) == 4, "the list, and a personal model for each"
+    compared = frozenset(accepted(town.aggregator.round(number)).values())
+    assert len(compared) == 3, "the next round is compared with these"
+    assert len(published - compared) == 4, "the list, and a personal model for each"
     assert published <= town.store.pins()
     model = duty(town.alice, number, []).keep
     assert model <= town.alice.store.pins()
 
     town.finish(number)
     assert town.aggregator.chain.phase(number) == Phase.PAYOUT
-    assert keep_up(town.store, duty(town.aggregator, number, [number])).released == published
+    assert keep_up(town.store, duty(town.aggregator, number, [number])).released == published - compared
     assert keep_up(town.alice.store, duty(town.alice, number, [number])).released == model
-    assert not published & town.store.pins()
+    assert published & town.store.pins() == compared
     assert town.task.digest in town.store.pins(), "the next round is for the same task"

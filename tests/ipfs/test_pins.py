@@ -1,5 +1,6 @@
 """Which files a node has to keep, and until when."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,8 +8,8 @@ import pytest
 from market_node.delivery import Delivery, DeliveryList
 from market_node.errors import NotFound
 from market_node.phases import Phase
-from market_node.pins import Kept, PinDuty, due_pins, keep_up
-from market_node.records import Model, Participant, Round, Terms
+from market_node.pins import Kept, PinDuty, due_pins, keep_up, predecessors
+from market_node.records import Bid, Model, Participant, Reveal, Round, Settlement, Terms
 from market_node.store import BlockStore
 from market_node.stores import Stores
 
@@ -121,3 +122,32 @@ def test_keeping_up_restores_releases_and_says_what_is_lost():
 
 def test_a_folder_forgets_nothing(tmp_path):
     assert keep_up(BlockStore(tmp_path), PinDuty(frozenset([bytes(32)]), ())) == Kept()
+
+
+def opened(number: int) -> Round:
+    """A settled round whose reveals were seen; Bob's model was excluded."""
+    plain = settled(number)
+    participants = tuple(
+        replace(each, reveal=Reveal(Bid(0, 0, 1, 0), 1, each.model, b"")) for each in plain.participants
+    )
+    return replace(plain, participants=participants, settlement=Settlement(frozenset([1]), ((), ())))
+
+
+def test_an_aggregator_keeps_the_accepted_models_of_the_last_two_rounds_to_find_copies():
+    rounds = [opened(number) for number in (1, 2, 3)]
+    phases, paid = {1: Phase.PAYOUT, 2: Phase.PAYOUT, 3: Phase.VOID}, [1, 2]
+    duty = due_pins(CAROL, rounds, phases, paid, {})
+    assert duty.keep == {digest("of alice 2"), digest("of alice 3")}
+    assert digest("of alice 1") in duty.release
+    assert digest("of bob 2") in duty.release, "what was excluded is not compared with"
+
+
+def test_rounds_of_other_tasks_and_aggregators_are_not_compared_with():
+    task = TERMS.task
+    others = [
+        replace(opened(4), aggregator=ALICE),
+        replace(opened(5), terms=replace(TERMS, task=b"\1" * 32)),
+        settled(6),
+    ]
+    assert [each.number for each in predecessors(CAROL, task, [opened(2), opened(1), *others])] == [2, 1]
+    assert [each.number for each in predecessors(CAROL, task, [opened(2), opened(1)], before=2)] == [1]
