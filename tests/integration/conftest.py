@@ -1,4 +1,4 @@
-"""What the tests of auditors share. An import costs them alone."""
+"""What the tests of auditors share, and those of nodes that run by themselves. An import costs them alone."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -7,6 +7,7 @@ import pytest
 
 if TYPE_CHECKING:
     from tests.integration.desk import Desk, Stage
+    from tests.integration.village import Village
 
 
 @pytest.fixture
@@ -35,3 +36,21 @@ def desk(actors, tmp_path) -> "Desk":
     from tests.integration.desk import Desk
 
     return Desk(actors.erin, tmp_path / "reports")
+
+
+@pytest.fixture
+def village(tmp_path) -> "Village":
+    from tests.integration.village import Village
+
+    return Village(tmp_path)
+
+
+@pytest.fixture
+def three(village) -> "Village":
+    """An aggregator, Alice and Bob."""
+    from market_node.policy import Policy
+
+    village.join("agnes", Policy(aggregator=village.opening()))
+    village.join("alice", Policy(participant=village.participation(1)))
+    village.join("bob", Policy(participant=village.participation(2)))
+    return village

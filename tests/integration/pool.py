@@ -75,3 +75,15 @@ def fork(devnet: Devnet, blocks: int) -> Devnet:
             other.send(mined.transaction.encode())
     assert other.mined[-1].block.hash == devnet.mined[blocks].block.hash
     return other
+
+
+def rewind(devnet: Devnet, blocks: int) -> None:
+    """Undoes the last so many blocks, the clock goes on: what this chain mines next is another branch."""
+    for mined in devnet.mined[len(devnet.mined) - blocks :]:
+        devnet.numbers.pop(bytes(mined.block.hash), None)
+        if mined.transaction is not None:
+            devnet.numbers.pop(bytes(mined.transaction.hash), None)
+    now = devnet.now()
+    del devnet.mined[len(devnet.mined) - blocks :]
+    devnet._chain.header = devnet._chain.create_header_from_parent(devnet.mined[-1].block.header)
+    devnet.shift(now - devnet.now())

@@ -8,32 +8,25 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
-from safetensors.torch import save_file
 
-from market_node.aggregator import Aggregator
-from market_node.auditor import Auditor
-from market_node.chain import Chain
-from market_node.daemon import Daemon
+from market_node.cli.export import _figures
 from market_node.daemon.meters import Meters, Watch
-from market_node.deploy import deploy, mint
 from market_node.devnet import Devnet
 from market_node.errors import ConfigError, MalformedUpdate, NotFound, StorageError, WrongChain
-from market_node.keys import EncryptionKeys
-from market_node.models import publish_task
+from market_node.export import Figures
 from market_node.phases import Phase
-from market_node.policy import Auditing, Opening, Participation, Policy, Running
-from market_node.seal import generate_keypair
+from market_node.policy import Auditing, Policy
 from market_node.store import BlockStore
+from market_node.trainer import Learned, figures_of
 from tests.integration.stage import Meddler
-from tests.soak.pupil import TRAINING, Pupil
+from tests.integration.village import PHASE, TOKEN
 from tests.soak.town import Town
 
-PHASE = 600
-TOKEN = 10**18
 KILLS = 20
 
 # --- real processes, as an operator starts them ---
@@ -108,100 +101,6 @@ def test_nodes_that_are_killed_twenty_times_lose_nothing(tmp_path):
 
 
 # --- nodes in this process, whose clock stands still ---
-
-
-@dataclass
-class Village:
-    """Nodes on one devnet, one look after the other."""
-
-    folder: Path
-    devnet: Devnet = field(default_factory=Devnet)
-    daemons: dict[str, Daemon] = field(default_factory=dict)
-    clock: float = 0.0
-    """Of the nodes' patience, seconds."""
-
-    def __post_init__(self) -> None:
-        self.operator = self.devnet.accounts[0]
-        self.deployment = deploy(self.devnet.provider, self.operator, min_phase=60)
-        self.store = BlockStore(self.folder / "blocks")
-        save_file(dict(Pupil(0).build_model().state_dict()), self.folder / "base")
-        self.task = publish_task(self.store, self.folder / "base", "line").digest
-        self.keys: dict[str, EncryptionKeys] = {}
-        self.run = Running(interval=1.0)
-
-    def participation(self, number: int = 1, **changes: object) -> Participation:
-        plain = Participation(
-            training=f"tests.soak.pupil:number_{number}",
-            tasks=(self.task,),
-            samples=TRAINING,
-            value=50 * TOKEN,
-            cost=TOKEN,
-            isolate=False,
-        )
-        return replace(plain, **changes)
-
-    def opening(self, **changes: object) -> Opening:
-        lengths = dict.fromkeys(("commit", "draw", "reveal", "settle", "challenge", "refute"), PHASE)
-        plain = Opening(task=self.task, reveal_bond=10 * TOKEN, fee=TOKEN, max_samples=8192, rounds=1, **lengths)
-        return replace(plain, **changes)
-
-    def chain(self, name: str, provider=None) -> Chain:
-        names = ("operator", "agnes", "alice", "bob", "carol")
-        return Chain(provider or self.devnet.provider, self.deployment.market, self.devnet.accounts[names.index(name)])
-
-    def join(self, name: str, policy: Policy, provider=None) -> Daemon:
-        """A node of that name; one that joins again goes on where it was."""
-        chain = self.chain(name, provider)
-        if name not in self.keys:
-            mint(self.devnet.provider, self.operator, self.deployment.token, chain.account, 1000 * TOKEN)
-            chain.fund(1000 * TOKEN)
-            self.keys[name] = EncryptionKeys([generate_keypair()[0]])
-        node = Aggregator(self.folder / name, chain, self.store, self.keys[name])
-        auditor = Auditor(chain, self.folder / name / "reports", node.history) if policy.auditor else None
-        self.daemons[name] = Daemon(node, replace(policy, run=self.run), auditor, clock=lambda: self.clock)
-        return self.daemons[name]
-
-    def settle_down(self, *names: str) -> None:
-        """Looks until nobody has anything to do."""
-        daemons = [self.daemons[name] for name in names or self.daemons]
-        end = time.monotonic() + 60
-        busy = True
-        while busy:
-            assert time.monotonic() < end
-            moved = [daemon.look() for daemon in daemons]
-            busy = any(moved) or any(each.deeds.trainer.running or each.keeper.running for each in daemons)
-
-    def warp(self) -> None:
-        self.devnet.warp(PHASE)
-        self.clock += 60
-
-    def to(self, phase: Phase) -> None:
-        """Plays the first round until it is in a phase, and everybody has done what that is for."""
-        self.settle_down()
-        while (now := self.seen().phase(1)) != phase:
-            assert now < phase, f"the round is in {now}"
-            self.warp()
-            self.settle_down()
-
-    def seen(self) -> Chain:
-        return self.chain("operator")
-
-    def round(self):
-        return next(iter(self.daemons.values())).outlook.node.round(1)
-
-
-@pytest.fixture
-def village(tmp_path) -> Village:
-    return Village(tmp_path)
-
-
-@pytest.fixture
-def three(village) -> Village:
-    """An aggregator, Alice and Bob."""
-    village.join("agnes", Policy(aggregator=village.opening()))
-    village.join("alice", Policy(participant=village.participation(1)))
-    village.join("bob", Policy(participant=village.participation(2)))
-    return village
 
 
 def test_one_account_can_take_every_role(village):
@@ -495,6 +394,20 @@ def test_a_store_that_cannot_tell_its_pins_is_said_once_and_holds_nobody_up(thre
 # --- for whoever watches ---
 
 
+def test_the_figures_of_a_training_stand_in_the_books_and_are_found_where_the_node_keeps_them(village):
+    alice = village.join("alice", Policy(participant=village.participation()))
+    learned = {
+        (1, "offer"): Learned(200, 0.5, 0.75, 2.0),
+        (1, "adopted"): Learned(200, 0.25, 0.5, 1.5, rating=100),
+        (2, "offer"): Learned(200, 0.25, 0.25, 1.0),
+    }
+    for (number, what), each in learned.items():
+        figures_of(alice.outlook.studies.path(number, what)).write_text(json.dumps(asdict(each)))
+    history = SimpleNamespace(ledger=SimpleNamespace(rounds=(1, 2, 3)))
+    session = SimpleNamespace(chain=alice.chain, home=village.folder / "alice", history=history)
+    assert _figures(session) == {1: Figures("3.500", "0.5", "0.25"), 2: Figures("1.000", "0.25", "")}
+
+
 def got(url: str) -> tuple[int, str]:
     try:
         with urllib.request.urlopen(url, timeout=10) as answer:
@@ -518,6 +431,22 @@ def test_health_and_metrics_are_served(village):
         assert got(f"http://127.0.0.1:{watch.port}/keys")[0] == 404
     finally:
         watch.close()
+
+
+def test_all_gas_is_counted_by_step(three):
+    since = len(three.devnet.mined)
+    for daemon in three.daemons.values():
+        daemon.meters.expose()
+    three.to(Phase.CHALLENGE)
+    three.warp()
+    three.settle_down()
+    for daemon in three.daemons.values():
+        lines = daemon.meters.metrics().decode().splitlines()
+        counted = [float(line.split()[-1]) for line in lines if line.startswith("market_node_gas_total{")]
+        sender = bytes.fromhex(daemon.chain.account[2:])
+        sent = [each for each in three.devnet.mined[since:] if each.transaction and each.transaction.sender == sender]
+        assert len(sent) >= 4
+        assert sum(counted) == sum(each.receipt.gas_used for each in sent)
 
 
 def test_a_node_that_sees_no_chain_is_not_well():
