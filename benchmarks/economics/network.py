@@ -17,7 +17,7 @@ from market_node.simulation.figures import lines, save
 FIGURES = TREE / "docs" / "figures"
 
 SIZES = (10, 30, 100, 300, 1_000, 3_000, 10_000)
-ROUNDS = 4
+ROUNDS = 3
 
 POTENTIAL = 300
 """Owners who could join, where growth is measured."""

@@ -13,7 +13,7 @@ import os
 import resource
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.document import machine, table
@@ -48,9 +48,10 @@ class Cost:
     """Of both Parquet files."""
 
 
-def measured(owners: int, rounds: int, workers: int, engine: str = "processes") -> Cost:
-    """Everybody there in every round."""
+def measured(owners: int, rounds: int, workers: int, *, seeds: int = 1, engine: str = "processes") -> Cost:
+    """Everybody there in every round, under as many seeds as it takes to give every process something to do."""
     scenario = town(owners, rounds, begins=1.0, patience=1_000_000)
+    scenario = replace(scenario, seeds=tuple(range(seeds)))
     with tempfile.TemporaryDirectory() as folder:
         wall, cpu = time.perf_counter(), _cpu()
         for _ in run(scenario, Path(folder), engine=engine, workers=workers):
@@ -61,6 +62,11 @@ def measured(owners: int, rounds: int, workers: int, engine: str = "processes") 
     kinds = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
     memory = max(resource.getrusage(kind).ru_maxrss for kind in kinds) * 1024 / MEGABYTE
     return Cost(wall, cpu, memory, digest)
+
+
+def seeds_of(owners: int, workers: int) -> int:
+    """Worlds side by side: as many as leave no process without an aggregator's round."""
+    return -(-workers * 1_000 // owners)
 
 
 def _cpu() -> float:
@@ -79,9 +85,9 @@ def main() -> None:
     start = measured(2, 1, workers=2).cpu  # one aggregator, so one process is started
     costs = {}
     for size in sizes:
-        costs[size] = measured(size, chosen.rounds, chosen.workers)
+        costs[size] = measured(size, chosen.rounds, chosen.workers, seeds=seeds_of(size, chosen.workers))
         print(size, costs[size], flush=True)
-    same = measured(SMALL, FEW, chosen.workers).digest == measured(SMALL, FEW, chosen.workers, "ray").digest
+    same = measured(SMALL, FEW, chosen.workers).digest == measured(SMALL, FEW, chosen.workers, engine="ray").digest
     text = _text(costs, chosen.rounds, chosen.workers, start, same)
     print(text)
     if chosen.rounds == ROUNDS and tuple(sizes) == SIZES:
@@ -89,13 +95,16 @@ def main() -> None:
 
 
 def _text(costs: dict[int, Cost], rounds: int, workers: int, start: float, same: bool) -> str:
-    started = {size: start * min(workers, -(-size // 1_000)) for size in costs}
-    each = {size: 1_000 * (cost.cpu - started[size]) / size / rounds for size, cost in costs.items()}  # milliseconds
+    each = {
+        size: 1_000 * (cost.cpu - workers * start) / (seeds_of(size, workers) * size * rounds)
+        for size, cost in costs.items()
+    }  # milliseconds
     first = each[min(each)]
     rows = [
         (
             f"{size:,}",
             -(-size // 1_000),
+            seeds_of(size, workers),
             f"{cost.wall:.0f} s",
             f"{each[size]:.2f} ms",
             f"{each[size] / first - 1:+.0%}",
@@ -103,13 +112,21 @@ def _text(costs: dict[int, Cost], rounds: int, workers: int, start: float, same:
         )
         for size, cost in costs.items()
     ]
-    head = ("owners", "aggregators", "wall clock", "CPU per participant and round", "beside the first", "memory")
+    head = (
+        "owners",
+        "aggregators",
+        "worlds",
+        "wall clock",
+        "CPU per participant and round",
+        "beside the first",
+        "memory",
+    )
     largest = max(costs)
     off = max(abs(value / first - 1) for value in each.values())
     return (
         f"`python -m benchmarks.economics.scale`: {rounds} rounds, everybody there in each, {workers} processes, "
         f"{machine()}. Starting a process took {start:.1f} s of CPU, which is not counted per participant; memory is "
-        "that of the largest process.\n\n"
+        "that of the largest process. Where one world leaves a process idle, two are played side by side.\n\n"
         + table(head, rows)
         + f"\n\n{largest:,} owners and {rounds} rounds took {costs[largest].wall:.0f} s (limit: {LIMIT} s). Cost per "
         f"participant differs by {off:.0%} at most (limit: {FLAT:.0%}). {SMALL:,} owners and {FEW} rounds on Ray and "

@@ -55,7 +55,7 @@ def simulate(
     with screen.working("Gathering results"):
         participants, totals = gather(out, several)
         report = write_report(out, played.stamp)
-    screen.say(f"Rounds played: {total} ({len(played.designs)} designs, {len(played.seeds)} seeds).")
+    screen.say(f"Rounds played: {total} (designs: {len(played.designs)}, seeds: {len(played.seeds)}).")
     screen.facts("", {"report": report, "rounds": totals, "participants": participants})
     screen.result(
         {
