@@ -35,9 +35,9 @@ LIARS = 4
 COST_FACTORS = (0, 0.25, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99, 1.01, 1.05, 1.1, 1.25, 1.5, 2, 4)
 MOST_THRESHOLDS = 24
 VALUE_FACTORS = (0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 1.05, 1.2, 2)
-SAMPLE_FACTORS = (0.5, 2, 10)
+SAMPLE_FACTORS = {"samples ÷ 2": 0.5, "samples × 2": 2, "samples × 10": 10}
 
-LIES = ("cost", "value", "samples", "minReputation")
+LIES = ("cost", "value", *SAMPLE_FACTORS, "minReputation")
 
 Chosen = Callable[[list[Buyer]], Rule]
 """The rule of a round's buyers: a design whose prices come from all the bids looks at them first."""
@@ -127,7 +127,8 @@ def lies(table_: Table, liar: int, everybody: list[Buyer], rule: Rule) -> Iterat
         yield from (("cost", replace(truth, cost=cost)) for cost in sorted(costs - {truth.cost}))
     if truth.value:
         yield from (("value", replace(truth, value=int(truth.value * factor))) for factor in VALUE_FACTORS)
-    yield from (("samples", replace(truth, samples=int(truth.samples * factor))) for factor in SAMPLE_FACTORS)
+    for about, factor in SAMPLE_FACTORS.items():
+        yield about, replace(truth, samples=int(truth.samples * factor))
     if truth.value:
         known = {p.reveal.reputation for p in table_.round.participants if p.reveal}
         yield from (("minReputation", replace(truth, min_reputation=each)) for each in sorted(known))
@@ -203,18 +204,20 @@ def measure() -> Measured:
 def gains(measured: Measured) -> str:
     """The table: of each kind of lie, the mean over owners of what their best one brings, and the largest found."""
 
+    def cell(seeds: list[Seed], about: str) -> str:
+        largest = max(max(seed.best[about]) for seed in seeds)
+        if largest == 0:
+            return "0"
+        return f"{spread((mean(seed.best[about]) for seed in seeds), 2)}, at most {_figure(largest)}"
+
     def row(design: str) -> list[str]:
         seeds = measured[design]
-        cells = [ALL_NAMES[design], spread(mean(seed.honest) for seed in seeds)]
-        for about in LIES:
-            cells.append(spread((mean(seed.best[about]) for seed in seeds), 2))
-            cells.append(_figure(max(max(seed.best[about]) for seed in seeds)))
-        return cells
+        honest = spread(mean(seed.honest) for seed in seeds)
+        return [ALL_NAMES[design], honest, *(cell(seeds, about) for about in LIES)]
 
-    head = ["tokens for an owner and round", "honest profit"]
-    for about in LIES:
-        head += [f"{about}: mean", "largest"]
-    return table(head, [row(design) for design in _ordered(measured)])
+    return table(
+        ["tokens for an owner and round", "honest profit", *LIES], [row(design) for design in _ordered(measured)]
+    )
 
 
 def _figure(amount: float) -> str:
@@ -244,9 +247,9 @@ def _ordered(measured: Measured) -> list[str]:
 def picture(measured: Measured) -> None:
     import matplotlib.pyplot as plt
 
-    figure, panels = plt.subplots(1, len(LIES), figsize=(10, 3.2), sharey=True)
+    figure, panels = plt.subplots(2, len(LIES) // 2, figsize=(10, 5.4), sharey=True)
     shown = [design for design in _ordered(measured) if design != "free"]
-    for panel, about in zip(panels, LIES, strict=True):
+    for panel, about in zip(panels.flat, LIES, strict=True):
         values = [[mean(seed.best[about]) for seed in measured[design]] for design in shown]
         panel.barh(
             [-at for at in range(len(shown))],
@@ -255,11 +258,12 @@ def picture(measured: Measured) -> None:
             color=[ALL_COLOURS[design] for design in shown],
             error_kw={"linewidth": 0.8},
         )
-        panel.set_title(f"a lie about {about}", fontsize=9)
+        panel.set_title(about, fontsize=9)
         panel.set_xlabel("tokens gained", fontsize=9)
         panel.set_xlim(left=0)
+        panel.tick_params(axis="y", length=0)
         panel.spines[["top", "right"]].set_visible(False)
-    panels[0].set_yticks([-at for at in range(len(shown))], [ALL_NAMES[design] for design in shown], fontsize=8)
+    panels[0, 0].set_yticks([-at for at in range(len(shown))], [ALL_NAMES[design] for design in shown], fontsize=8)
     figure.tight_layout()
     save(figure, "truthfulness")
     plt.close(figure)

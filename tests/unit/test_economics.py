@@ -6,7 +6,7 @@ from statistics import median
 import pytest
 
 from benchmarks.economics.markets import FAMILIES, TOKEN, market, with_seats
-from benchmarks.economics.truthfulness import OWNERS, RULES, Table, lies, profit
+from benchmarks.economics.truthfulness import OWNERS, RULES, SAMPLE_FACTORS, Table, lies, profit
 from benchmarks.economics.welfare import SMALL, Size, totals
 from market_node.mechanism import candidates
 from market_node.records import NOT_SELLING
@@ -76,7 +76,8 @@ def test_every_lie_changes_what_it_says_and_nothing_else():
     table = known_table(market("everyday", 4, 0, OWNERS))
     everybody = table.buyers()
     truth = table.bid(2)
-    named = {"cost": "cost", "value": "value", "samples": "samples", "minReputation": "min_reputation"}
+    named = dict.fromkeys(SAMPLE_FACTORS, "samples") | {"cost": "cost", "value": "value"}
+    named["minReputation"] = "min_reputation"
     tried = list(lies(table, 2, everybody, RULES["market"](everybody)))
     assert {about for about, _ in tried} == set(named)
     for about, bid in tried:
