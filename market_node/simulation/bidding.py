@@ -25,9 +25,8 @@ class View:
     sketch: bytes
     """Of the update that it trained for this round."""
     real: bytes | None = None
-    """Of the same update, under a seed by which nobody buys: what it is worth is measured by this one.
-
-    None, by `sketch`."""
+    """Of the same update, under a seed by which nobody buys: what it is worth is measured by this one, which is that of
+    a seat that names none. None: by `sketch`."""
     left: int | None = None
     """Of its budget, base units; None, it has no limit."""
     standing: Mapping[str, int] | None = None
@@ -63,7 +62,7 @@ def truth(owner: Owner, view: View, rng: np.random.Generator) -> Sequence[Seat]:
     bid = owner.truth
     if owner.value > view.most_value:
         bid = type(bid)(view.most_value, bid.cost, bid.samples, bid.min_reputation)
-    return (Seat(owner, account(owner.number), bid, view.sketch, view.real),)
+    return (Seat(owner, account(owner.number), bid, view.sketch),)
 
 
 STRATEGIES: dict[str, Strategy] = {"truth": truth}

@@ -111,7 +111,9 @@ def seats_of(job: Job) -> list[Seat]:
         )
         name = groups[owner.group].strategy
         rng = keyed(world.seed, f"strategy {name}", owner.number, job.round)
-        seats += strategy(name)(owner, view, rng)
+        chosen = strategy(name)(owner, view, rng)
+        # Worth is measured between sketches of one seed: who does not say otherwise delivers its own update.
+        seats += [replace(seat, real=real) if seat.real is None else seat for seat in chosen]
     return seats[: terms.max_participants]
 
 

@@ -231,6 +231,12 @@ def test_owners_can_bid_otherwise(monkeypatch: pytest.MonkeyPatch):
     assert {line.account for line in second} <= {0, 2}
 
 
+def test_a_seat_that_names_no_other_delivers_its_owners_update():
+    for seat in seats_of(jobs(world(), State())[0]):
+        assert seat.real is not None
+        assert seat.real != seat.sketch
+
+
 def test_an_account_says_whose_it_is():
     assert whose(account(123_456, 7)) == (123_456, 7)
 
