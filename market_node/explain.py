@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from .mechanism import candidates, choose, effective_samples, gain, row, surplus
+from .parts import Why, payout_parts
 from .records import NOT_SELLING, ONE, Round, Settlement
-from .settlement import counted_rows, offers_to, payout, rejects, revealed, sketches
+from .settlement import offers_to, payout, revealed, sketches
 from .sketch import similarity_to
 
 
@@ -36,38 +37,25 @@ class Verdict:
     reason: str
 
 
+TEXTS = {
+    Why.DEPOSIT: "deposit",
+    Why.HIDDEN: "reveal bond, lost: the bid was not revealed",
+    Why.EXCLUDED: "reveal bond, burnt: its model was excluded",
+    Why.FEE: "fee to the aggregator",
+    Why.REJECTION: "reveal bond, burnt: it rejected its delivery",
+    Why.SHARE: "share of the reveal bonds that {missing} lost",
+    Why.BOUGHT: "paid to {other}",
+    Why.SOLD: "paid by {other}",
+    Why.UNPAID: "burnt: {other} rejected its delivery",
+}
+
+
 def statement(round_: Round, settlement: Settlement, index: int) -> list[Line]:
     """The lines of a participant's account at payout; their sum is its credit."""
-    terms, participant = round_.terms, round_.participants[index]
-    rows = counted_rows(round_, settlement)
-    missing = [other.reveal is None for other in round_.participants]
-    lines = [Line("deposit", participant.deposit)]
-    if participant.reveal is None:
-        lines.append(Line("reveal bond, lost: the bid was not revealed", -terms.reveal_bond))
-    else:
-        lines += _revealed_lines(round_, settlement, index)
-        share = terms.reveal_bond * sum(missing) // (len(missing) - sum(missing))
-        if share:
-            lines.append(Line(f"share of the reveal bonds that {sum(missing)} lost", share))
-    lines += [Line(f"paid to {purchase.seller}", -purchase.price) for purchase in rows[index]]
-    for buyer, purchases in enumerate(rows):
-        for purchase in purchases:
-            if purchase.seller == index:
-                rejected = round_.participants[buyer].rejected
-                text = f"burnt: {buyer} rejected its delivery" if rejected else f"paid by {buyer}"
-                lines.append(Line(text, 0 if rejected else purchase.price))
-    assert sum(line.amount for line in lines) == payout(round_, settlement).credits[index]
-    return lines
-
-
-def _revealed_lines(round_: Round, settlement: Settlement, index: int) -> Iterator[Line]:
-    terms = round_.terms
-    if index in settlement.excluded:
-        yield Line("reveal bond, burnt: its model was excluded", -terms.reveal_bond)
-        return
-    yield Line("fee to the aggregator", -terms.fee)
-    if rejects(round_.participants[index], counted_rows(round_, settlement)[index]):
-        yield Line("reveal bond, burnt: it rejected its delivery", -terms.reveal_bond)
+    missing = sum(each.reveal is None for each in round_.participants)
+    parts = payout_parts(round_, settlement, index)
+    assert sum(part.amount for part in parts) == payout(round_, settlement).credits[index]
+    return [Line(TEXTS[part.why].format(missing=missing, other=part.other), part.amount) for part in parts]
 
 
 def verdicts(round_: Round, settlement: Settlement, buyer: int) -> list[Verdict]:

@@ -17,8 +17,9 @@ from .audit import with_fault
 from .contracts import Event, checksum
 from .errors import ChainError
 from .ledger import Ledger
+from .parts import Why, payout_parts, refund_parts
 from .records import Round
-from .settlement import challenge_bond, counted_rows, refunds, rejects, trades
+from .settlement import challenge_bond, counted_rows, rejects, trades
 
 KINDS = {
     "funded": "tokens moved into the market",
@@ -42,6 +43,21 @@ KINDS = {
     "gas": "paid to the chain, in wei",
 }
 """Every kind of row, and what it says."""
+
+BURNT = "burnt by rejection"
+CALLED = {
+    Why.DEPOSIT: "deposit returned",
+    Why.HIDDEN: "reveal bond lost",
+    Why.EXCLUDED: "reveal bond lost",
+    Why.FEE: "fee",
+    Why.REJECTION: BURNT,
+    Why.SHARE: "share of lost bonds",
+    Why.BOUGHT: "price paid",
+    Why.SOLD: "price earned",
+    Why.UNPAID: "price earned",
+    Why.FAULT: "aggregator's fault",
+}
+"""The kind of row that a part of a credit is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,39 +202,16 @@ class _Reader:
     # --- what a credit is made of: kind, base units, counterparty ---
 
     def _returned(self, round_: Round, index: int) -> Iterator[tuple[str, int, str]]:
-        terms, mine = round_.terms, round_.participants[index]
-        yield "deposit returned", mine.deposit, ""
-        shown = [each.reveal is not None for each in round_.participants]
-        revealed, lost = sum(shown), terms.reveal_bond * (len(shown) - sum(shown))
         if self.refunded[round_.number]:
-            faulty = with_fault(round_)
-            if mine.reveal is None:
-                yield "reveal bond lost", -terms.reveal_bond if revealed == 1 or faulty else 0, ""
-            else:
-                share = refunds(round_, with_fault=faulty).credits[index] - mine.deposit
-                yield ("aggregator's fault" if faulty else "share of lost bonds"), share, ""
-            return
-        settlement = round_.settlement
-        assert settlement is not None  # or nothing were paid out
-        rows = counted_rows(round_, settlement)
-        if mine.reveal is None:
-            yield "reveal bond lost", -terms.reveal_bond, ""
+            parts = refund_parts(round_, index, with_fault=with_fault(round_))
         else:
-            yield "share of lost bonds", lost // revealed, ""
-            rejecting = rejects(mine, rows[index])
-            paid = "burnt by rejection" if rejecting else "price paid"
-            for purchase in rows[index]:
-                yield paid, -purchase.price, round_.participants[purchase.seller].account
-            if index in settlement.excluded:
-                yield "reveal bond lost", -terms.reveal_bond, ""
-            else:
-                yield ("burnt by rejection" if rejecting else "fee"), -terms.fee, round_.aggregator
-                yield "burnt by rejection", -terms.reveal_bond if rejecting else 0, ""
-        for buyer, row in enumerate(rows):
-            if not round_.participants[buyer].rejected:
-                for purchase in row:
-                    if purchase.seller == index:
-                        yield "price earned", purchase.price, round_.participants[buyer].account
+            assert round_.settlement is not None  # or nothing were paid out
+            parts = payout_parts(round_, round_.settlement, index)
+        burnt = any(part.why is Why.REJECTION for part in parts)
+        for part in parts:
+            kind = BURNT if burnt and part.why in (Why.BOUGHT, Why.FEE) else CALLED[part.why]
+            to_aggregator = round_.aggregator if kind == "fee" else ""
+            yield kind, part.amount, to_aggregator if part.other is None else round_.participants[part.other].account
 
     def _earned(self, round_: Round, amount: int) -> Iterator[tuple[str, int, str]]:
         terms = round_.terms

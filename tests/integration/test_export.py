@@ -101,7 +101,7 @@ def test_what_is_bought_is_sold(stage, actors):
 def test_a_participants_rows_say_what_became_of_its_deposit(stage, actors):
     stage.settle_as(lambda rows: rows).pay_out()
     found = list(kinds(finished(stage, actors)["alice"]))
-    assert found == ["deposit", "deposit returned", "price paid", "fee", "price earned"]
+    assert found == ["deposit", "deposit returned", "fee", "price paid", "price earned"]
 
 
 def test_an_aggregators_rows_say_whose_fee_it_earned(stage, actors):
