@@ -261,7 +261,7 @@ def picture(measured: Measured) -> None:
         panel.set_title(about, fontsize=9)
         panel.set_xlabel("tokens gained", fontsize=9)
         panel.set_xlim(left=0)
-        panel.tick_params(axis="y", length=0)
+        panel.tick_params(axis="y", length=0, labelsize=8)
         panel.spines[["top", "right"]].set_visible(False)
     panels[0, 0].set_yticks([-at for at in range(len(shown))], [ALL_NAMES[design] for design in shown], fontsize=8)
     figure.tight_layout()
