@@ -53,6 +53,12 @@ class Practice:
     rate: float = 0.05
     momentum: float = 0.9
     decay: float = 1e-5
+    cools: bool = False
+    """Whether the rate falls in a straight line to nothing, so that the last steps add no noise."""
+
+    def rate_at(self, step: int) -> float:
+        """The rate of a step, the first one being 0."""
+        return self.rate * (1 - step / self.steps) if self.cools else self.rate
 
 
 def train(model: nn.Module, examples: Examples, practice: Practice, seed: int) -> None:
@@ -63,7 +69,8 @@ def train(model: nn.Module, examples: Examples, practice: Practice, seed: int) -
         model.parameters(), practice.rate, momentum=practice.momentum, weight_decay=practice.decay
     )
     model.train()
-    for chosen in batch_order(len(examples), practice.batch, seed, practice.steps):
+    for step, chosen in enumerate(batch_order(len(examples), practice.batch, seed, practice.steps)):
+        optimiser.param_groups[0]["lr"] = practice.rate_at(step)
         optimiser.zero_grad()
         loss = cross_entropy(model(examples.inputs[chosen]), examples.labels[chosen])
         loss.backward()  # type: ignore[no-untyped-call]

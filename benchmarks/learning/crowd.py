@@ -87,7 +87,7 @@ class Crowd:
         leaves = [flat[:, place].view(-1, *self.shapes[name]).requires_grad_() for name, place in self.places.items()]
         layers = self._layers(leaves)
         clients = torch.arange(len(flat)).unsqueeze(1)
-        for chosen in batches:
+        for number, chosen in enumerate(batches):
             logits = self._forward(layers, inputs[clients, chosen.clamp(min=0)])
             targets = labels[clients, chosen.clamp(min=0)]
             counts = (chosen >= 0).sum(dim=1, keepdim=True)
@@ -100,7 +100,7 @@ class Crowd:
                 if pull is not None:
                     step += pull(flat)
                 velocity = step if velocity is None else velocity.mul_(practice.momentum).add_(step)
-                flat.sub_(velocity, alpha=practice.rate)
+                flat.sub_(velocity, alpha=practice.rate_at(number))
         return flat
 
     def _layers(self, tensors: Sequence[Tensor]) -> Sequence[tuple[nn.Module, Tensor | None, Tensor | None]]:

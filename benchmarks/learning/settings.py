@@ -31,7 +31,7 @@ class Setting:
     deal: Callable[[int], tuple[Owner, ...]]
     """Seed → the clients."""
     architecture: Mapping[str, Any] = field(default_factory=lambda: CNN)
-    practice: Practice = field(default_factory=lambda: Practice(steps=40, rate=0.02))
+    practice: Practice = field(default_factory=lambda: Practice(steps=40, rate=0.03, cools=True))
     rounds: int = 10
 
     def lab(self, seed: int) -> Lab:
@@ -69,8 +69,9 @@ FASHION = tuple(
 OTHERS = (
     Setting("emoji", data.emoji, {"kind": "cnn", "input": [1, 28, 28], "classes": data.EMOJI_CLASSES}),
     Setting("glosses", data.glosses, {"kind": "mlp", "input": [data.WORDS], "hidden": [32], "classes": data.FIELDS},
-            Practice(steps=40, rate=0.2)),
-    Setting("Ta-Feng", data.ta_feng, {"kind": "mlp", "input": [data.BASKET], "hidden": [32], "classes": data.PRICES}),
+            Practice(steps=40, rate=0.2, cools=True)),
+    Setting("Ta-Feng", data.ta_feng, {"kind": "mlp", "input": [data.BASKET], "hidden": [32], "classes": data.PRICES},
+            Practice(steps=40, rate=0.1, cools=True)),
 )  # fmt: skip
 
 OWNERS = tuple(

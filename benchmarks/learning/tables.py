@@ -101,9 +101,9 @@ def report(runs: Runs, settings: Sequence[str]) -> str:
     worth = [[setting, *(f"{utility(runs, setting, method).mean:.0f}" for method in METHODS)] for setting in settings]
     return "\n\n".join(
         [
-            f"`make bench-learning`: accuracy on the own mix of labels after 10 rounds of 40 steps and 40 more, in points "
-            f"over local training on the same data, base, batches and steps; mean ± deviation over {_span(count)} "
-            f"seeds. The best of a row is bold. {machine()}.",
+            "`make bench-learning`: accuracy on the own mix of labels after 10 rounds of 40 steps and 40 more, in "
+            "points over local training on the same data, base, batches and steps; "
+            f"mean ± deviation over {_span(count)} seeds. The best of a row is bold. {machine()}.",
             table(head, rows),
             "![points over local](figures/learning.svg)",
             "Economic utility, the paper's: Σ over rounds of √(K/N) − √(K/(N + x)) less c for each model given away, "

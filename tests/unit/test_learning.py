@@ -92,6 +92,12 @@ def test_training_learns():
     assert before < 0.3 < 0.95 < accuracy(model, patterns(200, 9))
 
 
+def test_a_rate_that_cools_falls_in_a_straight_line():
+    practice = Practice(4, rate=0.2, cools=True)
+    assert [practice.rate_at(step) for step in range(4)] == pytest.approx([0.2, 0.15, 0.1, 0.05])
+    assert Practice(4, rate=0.2).rate_at(3) == 0.2
+
+
 class Watched(nn.Module):
     """Remembers which samples each step showed it; every input is its own number."""
 

@@ -38,7 +38,8 @@ def lab(architecture=CNN, sizes=(20, 40, 9), rounds=2, steps=3):
     generator = torch.Generator().manual_seed(0)
     test = pictures(40, 99)
     owners = [federation.owner(pictures(size, seed), test, 4, generator) for seed, size in enumerate(sizes)]
-    return Lab(federation.federation(owners), Crowd(architecture, 7), Practice(steps, batch=16), rounds, seed=3)
+    practice = Practice(steps, batch=16, cools=True)
+    return Lab(federation.federation(owners), Crowd(architecture, 7), practice, rounds, seed=3)
 
 
 @pytest.mark.parametrize("architecture", [CNN, MLP])
