@@ -25,7 +25,7 @@ LONG = 12
 """Rounds of growth."""
 FEES = ("0.5", "5", "20", "30", "40", "60")
 BEGINNERS = (5, 15, 30, 60)
-LIKENESSES = {"0.4": 0.4, "0.25": 0.25, "0.15": 0.15, "0.1 (the floor)": 0.1}
+LIKENESSES = {"0.4": 0.4, "0.25": 0.25, "0.15": 0.15, "0.1 (the floor)": 0.1, "0.05": 0.05}
 """Expected cosine within a cluster."""
 USUAL_FEE, USUAL_BEGINNERS = "0.5", 30
 
@@ -65,7 +65,7 @@ def main() -> None:
             _growth(cells, fees, groups),
             _likeness(by_likeness),
             _designs(by_design),
-            _verdict(cells, by_likeness, by_size),
+            _verdict(cells, fees, by_size),
         )
     )
     print(text)
@@ -98,10 +98,11 @@ def _sizes(by_size: Mapping[int, Sequence[Rows]], seeds: int) -> str:
 
 
 def _growth(cells: Mapping[tuple[str, int], Sequence[Rows]], fees: Sequence[str], groups: Sequence[int]) -> str:
-    rows = [(fee, *(_of(cells[fee, few], _last, 0) for few in groups)) for fee in fees]
+    rows = [(fee, *(f"{_of(cells[fee, few], _last, 0)} ({_grown(cells[fee, few])})" for few in groups)) for fee in fees]
     head = ("fee, tokens", *(f"{few} begin" for few in groups))
     return (
-        f"**A few begin, of {POTENTIAL} who could join**: participants in round {LONG}. A quarter of those outside "
+        f"**A few begin, of {POTENTIAL} who could join**: participants in round {LONG}, and in brackets under how many "
+        f"seeds it had grown since the first. A quarter of those outside "
         "join in a round where those like them did not lose on average in the last one, and whoever loses three rounds "
         "in a row, fee included, leaves for good.\n\n" + table(head, rows)
     )
@@ -110,7 +111,10 @@ def _growth(cells: Mapping[tuple[str, int], Sequence[Rows]], fees: Sequence[str]
 def _likeness(by_likeness: Mapping[str, Sequence[Rows]]) -> str:
     rows = [(name, _of(several, _last, 0), _of(several, _welfare_each, 1)) for name, several in by_likeness.items()]
     head = ("cosine within a cluster", f"participants in round {LONG}", "welfare each")
-    return f"**How alike data must be**: {USUAL_BEGINNERS} begin, fee {USUAL_FEE}.\n\n" + table(head, rows)
+    return (
+        f"**How alike data must be**: {USUAL_BEGINNERS} begin, fee {USUAL_FEE}. At the floor and below, what is "
+        "bought, and the little that it is worth, are errors of the sketches.\n\n" + table(head, rows)
+    )
 
 
 def _designs(by_design: Mapping[str, Sequence[Rows]]) -> str:
@@ -129,29 +133,32 @@ def _designs(by_design: Mapping[str, Sequence[Rows]]) -> str:
 
 
 def _verdict(
-    cells: Mapping[tuple[str, int], Sequence[Rows]],
-    by_likeness: Mapping[str, Sequence[Rows]],
-    by_size: Mapping[int, Sequence[Rows]],
+    cells: Mapping[tuple[str, int], Sequence[Rows]], fees: Sequence[str], by_size: Mapping[int, Sequence[Rows]]
 ) -> str:
     """Where it grows and where not, in words that follow from the figures."""
-    stuck = [f"{few} at a fee of {fee}" for (fee, few), several in cells.items() if not _grows(several, few)]
-    unlike = [name for name, several in by_likeness.items() if not _grows(several, USUAL_BEGINNERS)]
+    seeds = len(next(iter(cells.values())))
+    grown = {fee: [_grown(several) for (each, _), several in cells.items() if each == fee] for fee in fees}
+    always = [fee for fee, counts in grown.items() if min(counts) == seeds]
+    seldom = [fee for fee, counts in grown.items() if sum(counts) < seeds * len(counts) / 2]
+    between = [fee for fee in fees if fee not in (*always, *seldom)]
     each = {n: mean(_welfare_each(rows) for rows in several) for n, several in by_size.items()}
-    sizes = list(each)
-    still = [n for n, before in zip(sizes[1:], sizes, strict=False) if each[n] < 1.02 * each[before]]
+    steps = list(zip(each, list(each)[1:], strict=False))
+    still = [f"{after:,}" for before, after in steps if each[after] < 1.02 * each[before]]
     sentences = [
-        "A market *grows* here where its last round has more than twice as many as its first, on average over seeds.",
-        f"It does not from {'; '.join(stuck)}." if stuck else "It does at every fee and from every first group tried.",
-        f"It does not where updates of a cluster have a cosine of {', '.join(unlike)}." if unlike else "",
-        f"Welfare per participant rises by less than 2 % with the step to {', '.join(f'{n:,}' for n in still)} owners."
+        f"From each first group and under every seed it grows at a fee of {', '.join(always)}." if always else "",
+        f"At {', '.join(between)} that depends on how many begin and on chance." if between else "",
+        f"At {', '.join(seldom)} it mostly does not." if seldom else "",
+        f"Welfare per participant rises by less than 2 % with the step to {', '.join(still)} owners: a row holds as "
+        "many sellers as the terms say, and rounds of different aggregators do not trade."
         if still
         else "Welfare per participant rises with every step in size.",
     ]
-    return " ".join(each for each in sentences if each)
+    return " ".join(sentence for sentence in sentences if sentence)
 
 
-def _grows(several: Sequence[Rows], beginners: int) -> bool:
-    return mean(_last(rows) for rows in several) > 2 * beginners
+def _grown(several: Sequence[Rows]) -> int:
+    """Under how many seeds the last round has more participants than the first."""
+    return sum(_last(rows) > rows[0]["participants"] for rows in several)
 
 
 def _last(rows: Rows) -> float:

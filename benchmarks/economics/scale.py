@@ -1,7 +1,7 @@
 """What a simulated participant costs in a market of 1,000 and of 10,000, and that Ray leaves the bytes of processes.
 
 python -m benchmarks.economics.scale                   1,000 to 10,000 owners, 20 rounds; writes docs/economics.md
-python -m benchmarks.economics.scale --rounds 3 --most 2000    less; only prints
+python -m benchmarks.economics.scale --rounds 3 --most 3000    less; only prints
 
 CPU time is that of all processes less what it takes them to start; the wall clock counts everything, from nothing to
 the Parquet files, and depends on what else the machine does.
@@ -23,7 +23,7 @@ from market_node.simulation.engine import worlds
 from market_node.simulation.results import gather
 from market_node.simulation.workers import run
 
-SIZES = (1_000, 2_000, 5_000, 10_000)
+SIZES = (1_000, 3_000, 10_000)
 ROUNDS = 20
 LIMIT = 300
 """Seconds that 10,000 owners and 20 rounds may take on two cores."""
@@ -106,6 +106,7 @@ def _text(costs: dict[int, Cost], rounds: int, workers: int, start: float, same:
             -(-size // 1_000),
             seeds_of(size, workers),
             f"{cost.wall:.0f} s",
+            f"{cost.cpu:.0f} s",
             f"{each[size]:.2f} ms",
             f"{each[size] / first - 1:+.0%}",
             f"{cost.memory:.0f} MB",
@@ -117,6 +118,7 @@ def _text(costs: dict[int, Cost], rounds: int, workers: int, start: float, same:
         "aggregators",
         "worlds",
         "wall clock",
+        "CPU in all",
         "CPU per participant and round",
         "beside the first",
         "memory",
