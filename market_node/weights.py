@@ -4,6 +4,7 @@ A manifest's order (names sorted by code point, each tensor in C order) is the o
 of its fixed-point form, its Merkle root and its sketch.
 """
 
+import ctypes
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -226,10 +227,17 @@ def mapped(values: Tensor, path: Path) -> Tensor:
         values: 1-D, int32 or int64, not empty, on the CPU.
         path: on a disk with room for them, and nothing there.
     """
+    _return_memory()  # of those before: else as much would stay as if nothing were on the disk
     values.numpy().tofile(path)
     there = torch.from_file(str(path), shared=False, size=len(values), dtype=values.dtype)
     path.unlink()
     return there
+
+
+def _return_memory() -> None:
+    """glibc keeps large blocks that were freed between others, unless it is told not to."""
+    if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):
+        trim(0)
 
 
 def block_root(fixed: Tensor) -> bytes:
