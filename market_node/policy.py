@@ -12,10 +12,14 @@ from .amounts import Money, parse_duration, parse_fraction
 from .contracts import checksum
 from .digests import parse_digest
 from .errors import BadInput, ConfigError
+from .recommended import PARTS, RECOMMENDED, TYPICAL_SAMPLES, TYPICAL_VALUE, recommended
 from .records import NOT_SELLING, ONE, Bid
 from .terms import BOND_FACTOR, MOST_PURCHASES, check_bid
 
 T = TypeVar("T")
+
+_SMALL = RECOMMENDED["small"]
+"""What a table that is not read from a file has. One that is has what is recommended for it, amounts too."""
 
 
 def _kind(name: str, default: Any = MISSING) -> Any:
@@ -100,14 +104,20 @@ class Opening:
     device: str = _kind("text", "cpu")
     """Where models are combined, "cpu" or "cuda"; the bytes are the same."""
 
+    size: str | None = _kind("text", None)
+    """Of the market, "small", "middle" or "large": what is left out below is proposed for it (see `recommended`)."""
+    typical_value: int | None = _kind("tokens", None)
+    """What a perfect model is worth to the participant in the middle; left out, 100 tokens."""
+    typical_samples: int = _kind("count", TYPICAL_SAMPLES)
+    """How many the participant in the middle has."""
     fee: int = _kind("tokens", 0)
     reveal_bond: int = _kind("tokens")
     bond: int | None = _kind("tokens", None)
     """What the node locks; left out, 16 reveal bonds, the least."""
-    max_samples: int = _kind("count", 10_000)
-    floor: int = _kind("share", ONE // 10)
-    max_sellers: int = _kind("count", 2)
-    max_participants: int = _kind("count", 128)
+    max_samples: int = _kind("count", _SMALL.believed * TYPICAL_SAMPLES)
+    floor: int = _kind("share", _SMALL.floor * ONE // PARTS)
+    max_sellers: int = _kind("count", _SMALL.max_sellers)
+    max_participants: int = _kind("count", _SMALL.max_participants)
     commit: int = _kind("time", 3_600)
     draw: int = _kind("time", 3_600)
     reveal: int = _kind("time", 3_600)
@@ -161,6 +171,7 @@ def read_policy(tables: Mapping[str, Any], money: Money) -> Policy:
     Raises:
         ConfigError: a key is unknown or missing, or a value does not fit. Names table and key.
     """
+    tables = {**tables, "aggregator": _proposed(tables["aggregator"], money)} if "aggregator" in tables else tables
     read = {name: _table(name, tables[name], money) for name in TABLES if name in tables}
     policy = Policy(**read)
     if not (policy.participant or policy.aggregator or policy.auditor):
@@ -195,6 +206,33 @@ def _table(name: str, values: Any, money: Money) -> Any:
             raise ConfigError(f"[{name}] lacks {key!r}")
     read = {key: _value(f"[{name}] {key!r}", known[key].metadata["kind"], each, money) for key, each in values.items()}
     return TABLES[name](**read)
+
+
+def _proposed(values: Any, money: Money) -> Any:
+    """The table [aggregator] with what it leaves out and is recommended."""
+    if not isinstance(values, dict):
+        return values  # `_table` says what is wrong
+    where = "[aggregator] "
+    participants = values.get("max_participants")
+    try:
+        proposed = recommended(values.get("size"), participants if type(participants) is int else None)
+    except BadInput as error:
+        raise ConfigError(f"{where}'size': {error}") from None
+    value = _value(where + "'typical_value'", "tokens", values.get("typical_value", TYPICAL_VALUE), money)
+    samples = _value(where + "'typical_samples'", "count", values.get("typical_samples", TYPICAL_SAMPLES), money)
+
+    def tokens(share: int) -> str:
+        return money.text(value * share // PARTS).removesuffix(f" {money.symbol}")
+
+    return {
+        "fee": tokens(proposed.fee),
+        "reveal_bond": tokens(proposed.reveal_bond),
+        "max_samples": proposed.believed * samples,
+        "floor": proposed.floor_text,
+        "max_sellers": proposed.max_sellers,
+        "max_participants": proposed.max_participants,
+        **values,
+    }
 
 
 def _value(where: str, kind: str, value: Any, money: Money) -> Any:

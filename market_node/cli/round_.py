@@ -7,6 +7,7 @@ import typer
 from ..amounts import Money, clock, parse_duration, parse_fraction
 from ..digests import parse_digest
 from ..errors import BadInput
+from ..recommended import PARTS, TYPICAL_SAMPLES, TYPICAL_VALUE, recommended
 from .app import RoundNumber, command, group
 from .session import Session
 
@@ -22,6 +23,7 @@ round_ = group(
 
 \b
   $ market-node round open 5f0c…9a --commit 10m --challenge 10m
+  $ market-node round open 5f0c…9a --size middle --typical-value 40 --typical-samples 2000
   $ market-node round open 5f0c…9a --fee 0.5 --reveal-bond 20 --max-sellers 4
 """,
 )
@@ -44,25 +46,64 @@ def open_(
     settle: Annotated[str, typer.Option(metavar="TIME", help="In what time you settle, or lose the bond.")] = "1h",
     challenge: Annotated[str, typer.Option(metavar="TIME", help="How long buyers and auditors have to look.")] = "1d",
     refute: Annotated[str, typer.Option(metavar="TIME", help="How long a challenge can be refuted.")] = "1d",
-    fee: Annotated[str, typer.Option(metavar="TOKENS", help="What each participant pays you.")] = "1",
+    size: Annotated[
+        str | None,
+        typer.Option(
+            metavar="small|middle|large",
+            help="For whom the other terms are proposed: about 10, 100 or 1,000 participants.",
+            show_default="by --max-participants, else small",
+        ),
+    ] = None,
+    typical_value: Annotated[
+        str, typer.Option(metavar="TOKENS", help="What a perfect model is worth to the participant in the middle.")
+    ] = str(TYPICAL_VALUE),
+    typical_samples: Annotated[
+        int, typer.Option(metavar="N", min=1, help="How many samples the participant in the middle has.")
+    ] = TYPICAL_SAMPLES,
+    fee: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TOKENS", help="What each participant pays you.", show_default="a share of --typical-value"
+        ),
+    ] = None,
     reveal_bond: Annotated[
-        str, typer.Option(metavar="TOKENS", help="What who does not reveal loses; 16 of them are the largest deposit.")
-    ] = "10",
+        str | None,
+        typer.Option(
+            metavar="TOKENS",
+            help="What who does not reveal loses; 16 of them are the largest deposit.",
+            show_default="a share of --typical-value",
+        ),
+    ] = None,
     bond: Annotated[
         str | None,
         typer.Option(metavar="TOKENS", help="What you lock.", show_default="16 reveal bonds, the least"),
     ] = None,
     max_samples: Annotated[
-        int,
-        typer.Option(metavar="N", min=1, help="What an account of full reputation is believed; a newcomer 1/32 of it."),
-    ] = 10_000,
-    floor: Annotated[str, typer.Option(metavar="0…1", help="Cosine of two updates that counts as none.")] = "0.1",
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="What an account of full reputation is believed; a newcomer 1/32 of it.",
+            show_default="a multiple of --typical-samples",
+        ),
+    ] = None,
+    floor: Annotated[
+        str | None,
+        typer.Option(metavar="0…1", help="Cosine of two updates that counts as none.", show_default="by --size"),
+    ] = None,
     max_sellers: Annotated[
-        int, typer.Option(metavar="N", min=1, max=32, help="From how many sellers each can buy.")
-    ] = 2,
-    max_participants: Annotated[int, typer.Option(metavar="N", min=2, max=1024, help="How many can commit.")] = 128,
+        int | None,
+        typer.Option(metavar="N", min=1, max=32, help="From how many sellers each can buy.", show_default="by --size"),
+    ] = None,
+    max_participants: Annotated[
+        int | None, typer.Option(metavar="N", min=2, max=1024, help="How many can commit.", show_default="by --size")
+    ] = None,
 ) -> None:
-    """Open a round and lock its bond."""
+    """Open a round and lock its bond.
+
+    Terms that you leave out are proposed by `--size`, from what simulated markets have shown (docs/economics.md):
+    amounts follow what a model is worth, maxSamples how many samples people have.
+    """
     from ..records import Terms
     from ..terms import BOND_FACTOR
 
@@ -70,16 +111,21 @@ def open_(
     if not session.store.has(digest):
         raise BadInput(f"no store here has the task {digest.hex()}: make it with `market-node task create`")
     commit_time = parse_duration(commit, "--commit")
-    bond_units = money.units(reveal_bond, "--reveal-bond")
+    proposed, value = recommended(size, max_participants), money.units(typical_value, "--typical-value")
+
+    def units(given: str | None, share: int, name: str) -> int:
+        return value * share // PARTS if given is None else money.units(given, name)
+
+    bond_units = units(reveal_bond, proposed.reveal_bond, "--reveal-bond")
     terms = Terms(
         task=digest,
-        fee=money.units(fee, "--fee"),
+        fee=units(fee, proposed.fee, "--fee"),
         reveal_bond=bond_units,
         bond=BOND_FACTOR * bond_units if bond is None else money.units(bond, "--bond"),
-        max_samples=max_samples,
-        similarity_floor=parse_fraction(floor, "--floor"),
-        max_sellers=max_sellers,
-        max_participants=max_participants,
+        max_samples=max_samples or proposed.believed * typical_samples,
+        similarity_floor=parse_fraction(floor or proposed.floor_text, "--floor"),
+        max_sellers=max_sellers or proposed.max_sellers,
+        max_participants=max_participants or proposed.max_participants,
         commit_deadline=session.chain.now() + commit_time,
         draw_time=parse_duration(draw, "--draw"),
         reveal_time=parse_duration(reveal, "--reveal"),

@@ -28,7 +28,7 @@ class Played:
 @pytest.fixture(scope="module")
 def played(join: Callable[[int], Node], node: Node, task: str, models: Path, devnet: "Devnet") -> Played:
     aggregator, *players = (join(200) for _ in range(4))
-    number = aggregator("round open", task, "--commit", "10m", *PHASES, "--json").document["round"]
+    number = aggregator("round open", task, "--commit", "10m", "--reveal-bond", 10, *PHASES, "--json").document["round"]
     blocks = Path(tomllib.loads((node.home / "config.toml").read_text())["store"])
     for name, player in zip(("amber", "basil", "coral"), players, strict=True):
         before = set(blocks.iterdir())

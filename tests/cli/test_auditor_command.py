@@ -51,7 +51,7 @@ def wrong(join: Callable[[int], Node], task: str, models: Path, devnet: "Devnet"
     from market_node.settlement import reveals_hash, settle
 
     aggregator, amber, basil, erin, mallory = (join(200) for _ in range(5))
-    number = aggregator("round open", task, "--commit", "10m", *PHASES, "--json").document["round"]
+    number = aggregator("round open", task, "--commit", "10m", "--reveal-bond", 10, *PHASES, "--json").document["round"]
     for name, player in (("amber", amber), ("basil", basil)):
         assert player("commit", number, models / name, *BID).code == 0
     devnet.warp(600)

@@ -131,7 +131,7 @@ def test_a_round_with_one_bid_is_void_and_gives_everything_back(
     join: Callable[[int], Node], task: str, models: Path, devnet: "Devnet"
 ) -> None:
     alone = join(200)
-    number = alone("round open", task, "--commit", "10m", *PHASES, "--json").document["round"]
+    number = alone("round open", task, "--commit", "10m", "--reveal-bond", 10, *PHASES, "--json").document["round"]
 
     def waits_for() -> str:
         return next(each["to_do"] for each in alone("status", "--json").document["rounds"] if each["round"] == number)

@@ -160,11 +160,12 @@ def test_a_round_that_is_none(node: Node) -> None:
     [
         (("--commit", "5s"), "--commit: this market's phases take 60 s … 30 days, not 5 s"),
         (("--refute", "31d"), "--refute: this market's phases take"),
-        (("--bond", "1"), "--bond: must be at least 16 reveal bonds, 160 TEST"),
+        (("--bond", "1"), "--bond: must be at least 16 reveal bonds, 320 TEST"),
         (("--reveal-bond", "0"), "--reveal-bond: must be above 0"),
         (("--floor", "1"), "--floor: must be below 1"),
+        (("--size", "huge"), "the size of a market is small, middle, large, not 'huge'"),
         (("--max-sellers", "32", "--max-participants", "1024"), "8192 at most"),
-        ((), "the bond is 160 TEST and 100 TEST are available"),
+        ((), "the bond is 320 TEST and 100 TEST are available"),
     ],
 )
 def test_terms_that_the_market_does_not_allow(node: Node, task: str, options: tuple[str, ...], complaint: str) -> None:

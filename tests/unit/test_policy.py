@@ -10,13 +10,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from market_node.amounts import Money
+from market_node.amounts import Money, parse_fraction
 from market_node.decisions import Book, Join, Refuse, Standing, decide, rejections, schedule
 from market_node.errors import ConfigError
 from market_node.policy import TABLES, Opening, Participation, Policy, read_policy
+from market_node.recommended import PARTS, RECOMMENDED, TYPICAL_SAMPLES, TYPICAL_VALUE, recommended, size_for
 from market_node.records import LEAST_VALUE, NOT_SELLING, ONE, Participant, Round
 from market_node.settlement import settle
-from market_node.terms import choose_deposit, deposit_needed, deposit_range, exposure
+from market_node.terms import (
+    MOST_PARTICIPANTS,
+    MOST_PURCHASES,
+    MOST_SELLERS,
+    choose_deposit,
+    deposit_needed,
+    deposit_range,
+    exposure,
+)
 from tests.unit.rounds import account, random_round, terms
 
 MONEY = Money("TEST", 18)
@@ -126,7 +135,7 @@ def test_a_value_that_does_not_fit_is_refused_by_key(key, value, complaint):
         ({"aggregator": {"task": TASK.hex(), "reveal_bond": "1", "bond": "15"}}, "at least 16 reveal bonds"),
         ({"aggregator": {"task": TASK.hex(), "reveal_bond": "1", "floor": 1}}, "must be below 1"),
         ({"aggregator": {"task": TASK.hex(), "reveal_bond": "1", "device": "tpu"}}, "'device' is"),
-        ({"aggregator": {"task": TASK.hex(), "reveal_bond": "1", "max_sellers": 65}}, "must be 8192 at most"),
+        ({"aggregator": {"task": TASK.hex(), "reveal_bond": "1", "max_sellers": 300}}, "must be 8192 at most"),
     ],
 )
 def test_what_cannot_work_together_is_refused(tables, complaint):
@@ -281,7 +290,58 @@ def test_without_limits_a_round_is_joined_exactly_when_the_balance_covers_its_de
 
 # --- what an aggregator opens ---
 
-OPENING = Opening(task=TASK, reveal_bond=10, commit=600)
+
+def opening(**more: object) -> Opening:
+    read = read_policy({"aggregator": {"task": TASK.hex(), **more}}, MONEY).aggregator
+    assert read is not None
+    return read
+
+
+def test_what_an_aggregator_leaves_out_is_what_is_recommended():
+    small, read = RECOMMENDED["small"], opening()
+    assert read.fee == small.fee * TYPICAL_VALUE * TOKEN // PARTS
+    assert read.reveal_bond == small.reveal_bond * TYPICAL_VALUE * TOKEN // PARTS
+    assert read.max_samples == small.believed * TYPICAL_SAMPLES
+    assert (read.max_sellers, read.max_participants) == (small.max_sellers, small.max_participants)
+    assert read.floor == parse_fraction("0.1", "floor")
+
+
+def test_amounts_follow_the_typical_value_and_the_limit_the_typical_samples():
+    plain, large = opening(), opening(typical_value="0.003", typical_samples=5 * TYPICAL_SAMPLES)
+    assert large.fee * 100_000 == plain.fee * 3
+    assert large.max_samples == 5 * plain.max_samples
+
+
+def test_what_an_aggregator_says_wins():
+    read = opening(fee="7", max_samples=3, max_participants=300)
+    assert (read.fee, read.max_samples, read.max_participants) == (7 * TOKEN, 3, 300)
+
+
+def test_so_many_participants_make_a_market_of_their_size():
+    assert size_for(2) == "small"
+    assert size_for(33) == "middle"
+    assert size_for(1_024) == "large"
+    assert recommended(None, 300) is RECOMMENDED["large"]
+    assert recommended("small", 300) is RECOMMENDED["small"]
+
+
+def test_a_size_that_there_is_not_is_refused():
+    with pytest.raises(ConfigError, match=r"\[aggregator\] 'size'.*small, middle, large"):
+        opening(size="huge")
+    with pytest.raises(ConfigError, match="'size'"):
+        opening(size=["small"])
+
+
+def test_every_recommended_set_is_one_that_the_contract_takes():
+    for name, each in RECOMMENDED.items():
+        assert 0 < each.max_participants * each.max_sellers <= MOST_PURCHASES
+        assert each.max_sellers <= MOST_SELLERS and each.max_participants <= MOST_PARTICIPANTS
+        assert opening(size=name).reveal_bond > opening(size=name).fee
+        least, most = deposit_range(terms(fee=each.fee, reveal_bond=each.reveal_bond))
+        assert most - least > 2 * PARTS, "a deposit covers twice the typical value"
+
+
+OPENING = Opening(task=TASK, reveal_bond=10, max_sellers=2, commit=600)
 FREE = Book(opened=0, running=0, last_deadline=None, available=1 << 40)
 
 
