@@ -15,7 +15,7 @@ from benchmarks.document import TREE
 from market_node.simulation.engine import worlds
 from market_node.simulation.results import gather
 from market_node.simulation.scenario import Scenario, read_scenario
-from market_node.simulation.workers import one_thread_each, run
+from market_node.simulation.workers import leave_with_parent, one_thread_each, run
 
 SEEDS = (1, 2, 3, 4, 5)
 
@@ -76,5 +76,8 @@ def courses(towns: Mapping[Any, Scenario], workers: int, seeds: Sequence[int] = 
 
 @contextmanager
 def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
-    with one_thread_each(), ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with (
+        one_thread_each(),
+        ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=leave_with_parent) as pool,
+    ):
         yield pool

@@ -12,8 +12,9 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from multiprocessing import get_context
+from multiprocessing import connection, get_context, parent_process
 from pathlib import Path
+from threading import Thread
 from typing import Any, TypeAlias
 
 from ..errors import BadInput, ConfigError, NodeError
@@ -150,13 +151,25 @@ def _processes(workers: int) -> Iterator[Submit]:
         return
     # Spawned, not forked: the same on every system, and no thread of this process is copied in the middle of something.
     with one_thread_each():
-        pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
+        pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=leave_with_parent)
         try:
             yield lambda job: pool.submit(play, job)
         except BrokenProcessPool:
             raise NodeError("a process died, of too little memory perhaps: run again, with fewer --workers") from None
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def leave_with_parent() -> None:
+    """Ends this process when the one that started it has ended, killed ones too: nobody else would."""
+    parent = parent_process()
+    assert parent is not None
+
+    def leave() -> None:
+        connection.wait([parent.sentinel])
+        os._exit(1)
+
+    Thread(target=leave, daemon=True).start()
 
 
 @contextmanager

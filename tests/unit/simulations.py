@@ -1,6 +1,7 @@
 """Small simulated markets to try things on."""
 
 import os
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,14 @@ def courses(market: World) -> list[tuple[list[Line], Totals]]:
 def dies(owner: Owner, view: View, rng: np.random.Generator) -> Sequence[Seat]:
     """A strategy that takes its process with it."""
     os._exit(1)
+
+
+def beats(owner: Owner, view: View, rng: np.random.Generator) -> Sequence[Seat]:
+    """A strategy that never ends, and writes a sign of life into `BEATS`."""
+    while True:
+        with open(os.environ["BEATS"], "a") as file:
+            file.write(".")
+        time.sleep(0.05)
 
 
 def files(folder: Path) -> dict[str, bytes]:

@@ -1,5 +1,10 @@
 """However a scenario is played, by whom, and however often it was stopped: the same bytes."""
 
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -13,6 +18,7 @@ from market_node.simulation.scenario import Scenario
 from market_node.simulation.workers import run
 from tests.unit.simulations import HOSPITALS, files, scenario
 
+ROOT = Path(__file__).parents[2]
 TWO = {"owners": 10, "rounds": 2, "seeds": [7, 8], "designs": ["market", "free"]}
 
 
@@ -93,6 +99,35 @@ def test_a_process_that_dies_is_one_line(tmp_path: Path):
     groups = [{**HOSPITALS, "strategy": "tests.unit.simulations:dies"}]
     with pytest.raises(NodeError, match="run again, with fewer --workers"):
         play(scenario(groups=groups, rounds=1), tmp_path, workers=2)
+
+
+def test_processes_end_with_the_one_that_started_them(tmp_path: Path):
+    life = tmp_path / "beats"
+    life.touch()
+    code = (
+        "from pathlib import Path\n"
+        "from market_node.simulation.workers import run\n"
+        "from tests.unit.simulations import HOSPITALS, scenario\n"
+        "groups = [{**HOSPITALS, 'strategy': 'tests.unit.simulations:beats'}]\n"
+        f"if __name__ == '__main__': list(run(scenario(groups=groups), Path({str(tmp_path / 'out')!r}), workers=2))"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, env={**os.environ, "BEATS": str(life)}) as parent:
+        until(lambda: life.stat().st_size > 0)
+        parent.kill()
+
+    def still() -> bool:
+        before = life.stat().st_size
+        time.sleep(0.3)
+        return life.stat().st_size == before
+
+    until(still)
+
+
+def until(holds: Callable[[], bool]) -> None:
+    end = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.05)
 
 
 def test_another_scenario_does_not_go_on(tmp_path: Path):
