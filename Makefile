@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 SEED   ?= 0
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo test test-python test-solidity lint slither prove bench bench-learning campaign soak abi fuzz mutants clean
+.PHONY: demo test test-python test-solidity lint slither prove bench bench-learning bench-economics campaign soak abi fuzz mutants clean
 .DEFAULT_GOAL := test
 
 # The demo needs Python packages alone; Node.js, the compiler and the linters come with the rest.
@@ -82,6 +82,16 @@ bench-learning: $(VENV)/dev
 	$(BIN)/python -m benchmarks.learning table
 	$(BIN)/python -m benchmarks.learning owners
 	$(BIN)/python -m benchmarks.learning size
+
+# What the market is worth, what lies and attacks pay, how it grows: docs/economics.md. Hours on two busy cores.
+bench-economics: $(VENV)/dev
+	$(BIN)/python -m benchmarks.economics.truthfulness
+	$(BIN)/python -m benchmarks.economics.welfare
+	$(BIN)/python -m benchmarks.economics.network
+	$(BIN)/python -m benchmarks.economics.scale
+	$(BIN)/python -m benchmarks.economics.learners
+	$(BIN)/python -m benchmarks.economics.attackers
+	$(BIN)/python -m benchmarks.economics.terms
 
 # Thousands of wrong settlements and false challenges; `make test` runs a tenth.
 campaign: node_modules/.installed
