@@ -49,8 +49,8 @@ class Outlook:
         self.opening: Terms | None = None
         """The round that the schedule opens now."""
         self._states: dict[int, RoundState] = {}
-        self.ended: set[int] = set()
-        """Rounds in which nothing can become due any more."""
+        self.ended: dict[int, Round] = {}
+        """Rounds in which nothing can become due any more, as they were then."""
         self._refused: dict[int, str] = {}
         """Round → why it is not joined, as it was said; 0 is the node's own next round."""
         self._skew_said = 0
@@ -90,11 +90,7 @@ class Outlook:
 
     def own(self) -> list[Round]:
         """The rounds in which the account takes or took part, or that it has opened."""
-        return [
-            each
-            for each in self.ledger.rounds.values()
-            if self.account == each.aggregator or any(one.account == self.account for one in each.participants)
-        ]
+        return [each for each in self.ledger.rounds.values() if self._takes_part(each)]
 
     def paid(self) -> frozenset[int]:
         """Rounds in which everybody has what is theirs."""
@@ -137,12 +133,27 @@ class Outlook:
         self.head = head
         self.seen = []
         for number, round_ in ledger.rounds.items():
-            if number not in self.ended:
+            if not self._is_over(number, round_):
                 if number not in self._states:
                     self._states[number] = self.chain.state(number)
                 self.seen.append(Seen(round_, self._states[number], ledger.trails[number]))
         self.meters.looked(head)
         self.meters.set("rounds_followed", len(self.seen))
+
+    def _is_over(self, number: int, round_: Round) -> bool:
+        """Whether nothing can become due in a round any more.
+
+        A round of others is let go once its commits are closed. A node that lags, or one that stood in for another, may
+        have hidden the account's own commit until then: so what it tells later of such a round counts.
+        """
+        then = self.ended.get(number)
+        if then is None or then is round_ or self._takes_part(then) or not self._takes_part(round_):
+            return then is not None
+        del self.ended[number]
+        return False
+
+    def _takes_part(self, round_: Round) -> bool:
+        return self.account == round_.aggregator or any(one.account == self.account for one in round_.participants)
 
     def _compare_clocks(self, fresh: bool) -> None:
         """Says once where the machine's clock is not the chain's."""
@@ -248,7 +259,7 @@ class Outlook:
             if not is_over(each, me, self.now):
                 continue
             number = each.round.number
-            self.ended.add(number)
+            self.ended[number] = each.round
             index = each.index(self.account)
             if index is None:
                 continue

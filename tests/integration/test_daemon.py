@@ -8,7 +8,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -124,6 +124,23 @@ def test_a_node_that_joins_again_goes_on_where_it_was(three):
     index = next(i for i, each in enumerate(three.round().participants) if each.account == alice.chain.account)
     assert three.round().participants[index].reveal is not None
     assert three.round().participants[index].rating is not None
+
+
+def test_a_node_to_which_its_own_commit_was_hidden_until_commits_were_closed_still_reveals(three, monkeypatch):
+    """By an endpoint that lags behind the one that told the time."""
+    three.settle_down()
+    bob = three.daemons["bob"]
+    ledger, whole = bob.outlook.ledger, bob.outlook.ledger.rounds[1]
+    others = tuple(each for each in whole.participants if each.account != bob.chain.account)
+    ledger.rounds[1] = replace(whole, participants=others)
+    three.warp()
+    with monkeypatch.context() as lagging:
+        lagging.setattr(bob.outlook.node.history, "refresh", lambda: ledger)
+        bob.look()
+        assert 1 in bob.outlook.ended
+    ledger.rounds[1] = whole
+    three.to(Phase.PAYOUT)
+    assert all(each.reveal is not None for each in three.round().participants)
 
 
 def test_a_model_is_trained_on_from_what_was_bought(three):
