@@ -46,6 +46,9 @@ LOOKED_AT = (1, 5, 10)
 RULES = 1
 """Raised by hand whenever the code changes what it finds."""
 
+MOST_WEIGHT = 127.9
+"""What fixed-point weights hold."""
+
 TARGET = 0
 """The class that a backdoor shows."""
 
@@ -178,7 +181,9 @@ class Bazaar(Stand):
             for index in range(self.honest)
             if settlement.rows[index] and len(self.lab.federation.owners[index].holdout) >= LEAST_RATED
         ]
-        alone = self.trained.on(self.weights, number) if judges else tuned
+        lost = ~(tuned.abs() < MOST_WEIGHT).all(dim=1)  # no file can hold it, so that its owner notices
+        alone = self.trained.on(self.weights, number) if judges or lost.any() else tuned
+        tuned[lost] = alone[lost]
         participants = list(round_.participants)
         for buyer in judges:
             losses = [self.lab.holdout_losses(rows[buyer], buyer) for rows in (alone, tuned)]
@@ -215,7 +220,7 @@ class Bazaar(Stand):
             case "noise":
                 return base + size * torch.randn(update.shape, generator=generator)
             case "scaled":
-                return (base + 10 * update).clamp(-127, 127)  # what fixed-point weights hold
+                return (base + 10 * update).clamp(-MOST_WEIGHT, MOST_WEIGHT)
             case "label-flip" | "backdoor":
                 return self.trained.alone(self.kind, number)
             case "resold" | "resold, unchecked":
@@ -331,7 +336,9 @@ def setting(name: str, samples: int) -> Setting:
 
 
 def path_of(where: Setting, kind: str, seed: int) -> Any:
-    said = hashlib.sha256(repr([where.practice, where.rounds, Rule(), RULES]).encode()).hexdigest()[:12]
+    rule = Rule()
+    decisive = [where.practice, where.rounds, rule.max_sellers, rule.floor, rule.value, rule.cost, rule.trust, RULES]
+    said = hashlib.sha256(repr(decisive).encode()).hexdigest()[:12]
     return CACHE / f"{where.name}-{kind}-{seed}-{said}.json".replace(" ", "-").replace(",", "")
 
 
