@@ -82,6 +82,7 @@ bench-learning: $(VENV)/dev
 	$(BIN)/python -m benchmarks.learning table
 	$(BIN)/python -m benchmarks.learning owners
 	$(BIN)/python -m benchmarks.learning size
+	$(BIN)/python -m benchmarks.learning.attackers
 
 # What the market is worth, what lies and attacks pay, how it grows: docs/economics.md. Hours on two busy cores.
 bench-economics: $(VENV)/dev

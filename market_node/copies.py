@@ -35,8 +35,8 @@ PASSING = 0.02
 
 OTHERS_SHARE = 0.2
 """Of what is not an account's own, squared: with less from others, noise hides no copy. An owner that buys nothing and
-has nearly learned out has 0.19 at most. A copy under noise of half its size has 0.8 where it is unlike the own; about one
-in ten has less than 0.2, because it is so like what its account has offered itself."""
+has nearly learned out has 0.19 at most. A copy under noise of half its size has 0.8 where it is unlike the own; about
+one in ten has less than 0.2, because it is so like what its account has offered itself."""
 
 LEAST_OTHERS = 4
 """Others that have something new: with fewer, nothing can be said of cosines with them."""

@@ -35,6 +35,14 @@ def test_alice_finds_her_delivery_and_bob_finds_none():
     assert LISTED.to(1) is None
 
 
+def test_a_person_is_told_why_and_sees_only_what_prints():
+    told = str(Exclusion(2, "copy", b'{"residual":0,"test":"span"}\x1b[2J\n' + b"x" * 1000))
+    assert told.startswith("the update holds nothing new beside updates that others offered")
+    assert '{"residual":0,"test":"span"}[2Jxxx' in told and told.isprintable() and len(told) < 400
+    assert str(Exclusion(3, "root-mismatch", b"\4" * 32)).endswith(f"(evidence {'04' * 32})")
+    assert str(Exclusion(4, "missing")) == "the sealed file could not be fetched"
+
+
 @pytest.mark.parametrize(
     "raw",
     [
