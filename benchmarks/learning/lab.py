@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from market_node.learning import Practice, accuracy, batch_order, losses, shuffling_seed
 
@@ -23,6 +24,8 @@ class Lab:
     seed: int
     graphs: list[Tensor] = field(default_factory=list)
     """For each round: `clients x clients`, bool, whose model each client got."""
+    likeness: list[Tensor] = field(default_factory=list)
+    """For each round: `clients x clients`, the cosines of the updates, 0 where negative."""
     notes: dict[str, object] = field(default_factory=dict)
     """What else a method found."""
 
@@ -74,6 +77,12 @@ class Lab:
             100 * accuracy(self.crowd.load(row), owner.test, owner.label_mix)
             for row, owner in zip(weights, owners, strict=True)
         ]
+
+    def trade(self, graph: Tensor, weights: Tensor) -> None:
+        """Writes down who got whose model, of those that were trained for a round."""
+        unit = normalize(weights - self.base, dim=1)
+        self.graphs.append(graph)
+        self.likeness.append((unit @ unit.T).clamp(min=0))
 
     def everybody(self) -> Tensor:
         """The graph of a method in which each client gets every other's model."""

@@ -34,6 +34,14 @@ class Rule:
     cost: float = 1.0
     """Tokens for each copy: the paper's c."""
     trust: int = TRUST
+    counted: int = 32
+    """So many sellers at most count for the share of a delivery in the mixture."""
+    head: float = 1.0
+    """The last layer's share, relative to the others'."""
+    fade: float = 0.0
+    """By how much the shares have fallen in the last round, in a straight line."""
+    anchor: float = 0.0
+    """How far the last model is drawn back to the mixture that it was trained from."""
 
 
 def market(lab: Lab, **knobs: float) -> Tensor:
@@ -65,17 +73,25 @@ class Stand:
         round_ = self._round(number, updates)
         settlement = settle(round_, frozenset())
         shares = row_weights(round_, settlement)
-        self.lab.graphs.append(self._book(settlement))
+        self.lab.trade(self._book(settlement), weights)
         mixed = weights.clone()
         for buyer, sellers in shares.items():
             delivered = unflatten(personal_model(self.fixed, {s: updates[s] for s in sellers}, sellers), self.manifest)
-            alpha = share(len(sellers), self.lab.federation.samples[buyer], self.rule.trust)
-            mixed[buyer].lerp_(self.lab.crowd.join(delivered), alpha)
+            mixed[buyer] += self._shares(number, len(sellers), buyer) * (self.lab.crowd.join(delivered) - mixed[buyer])
         return self._adopt(number, weights, mixed, round_, settlement)
+
+    def _shares(self, number: int, sellers: int, buyer: int) -> Tensor:
+        """The share of the delivery in each weight of the mixture."""
+        fading = 1 - self.rule.fade * (number - 1) / max(1, self.lab.rounds - 1)
+        samples = self.lab.federation.samples[buyer]
+        alpha = fading * share(min(sellers, self.rule.counted), samples, self.rule.trust)
+        return torch.where(self.lab.crowd.columns(1), alpha * self.rule.head, alpha)
 
     def _adopt(self, number: int, own: Tensor, mixed: Tensor, round_: Round, settlement: Settlement) -> Tensor:
         """Trains on from the mixtures, and rates and guards where there is a hold-out to do it with."""
         tuned = self.lab.train(mixed, number)
+        if number == self.lab.rounds:
+            tuned.lerp_(mixed, self.rule.anchor)
         owners = self.lab.federation.owners
         judges = [i for i, owner in enumerate(owners) if settlement.rows[i] and len(owner.holdout) >= LEAST_RATED]
         alone = self.lab.train(own[judges], number, rows=judges)

@@ -40,15 +40,15 @@ def fedavg(lab: Lab, proximal: float = 0.0, personal_layers: int = 0) -> Tensor:
     own = lab.crowd.columns(personal_layers)
     for part in range(lab.rounds):
         weights = lab.train(weights, part, _towards(weights, proximal))
+        lab.trade(lab.everybody(), weights)
         weights = torch.where(own, weights, _mean(lab, weights))
-        lab.graphs.append(lab.everybody())
     return lab.train(weights, lab.rounds, _towards(weights, proximal))
 
 
 def fedavg_untuned(lab: Lab) -> Tensor:
     """The same, without training for oneself: the mean once more."""
     weights = fedavg(lab)
-    lab.graphs.append(lab.everybody())
+    lab.trade(lab.everybody(), weights)
     return _mean(lab, weights).expand_as(weights)
 
 
@@ -58,8 +58,9 @@ def ditto(lab: Lab, strength: float = 1.0) -> Tensor:
     for part in range(lab.rounds + 1):
         own = lab.train(own, part, _towards(common, strength))
         if part < lab.rounds:
-            common = _mean(lab, lab.train(common, part)).expand_as(own)
-            lab.graphs.append(lab.everybody())
+            trained = lab.train(common, part)
+            lab.trade(lab.everybody(), trained)
+            common = _mean(lab, trained).expand_as(own)
     return own
 
 
@@ -72,7 +73,7 @@ def fedamp(lab: Lab, strength: float = 0.01, self_weight: float = 0.3, sharpness
             like = (sharpness * _cosines(weights - lab.base)).exp().fill_diagonal_(0)
             shares = (1 - self_weight) * normalize(like, p=1, dim=1) + self_weight * torch.eye(lab.clients)
             pull = _towards(shares @ weights, strength)
-            lab.graphs.append(lab.everybody())
+            lab.trade(lab.everybody(), weights)
     return weights
 
 
@@ -80,11 +81,11 @@ def cfl(lab: Lab, still: float = 2.0, moving: float = 2.5) -> Tensor:
     """A model for each cluster; one that stands still while its clients still move is split (Sattler et al. 2020)."""
     groups, weights = [list(range(lab.clients))], lab.base
     for part in range(lab.rounds):
-        updates = lab.train(weights, part) - weights
-        groups = [half for group in groups for half in _split(updates, group, still, moving)]
+        trained = lab.train(weights, part)
+        groups = [half for group in groups for half in _split(trained - weights, group, still, moving)]
+        lab.trade(_together(lab, groups), trained)
         for group in groups:
-            weights[group] += updates[group].mean(dim=0)
-        lab.graphs.append(_together(lab, groups))
+            weights[group] += (trained - weights)[group].mean(dim=0)
     lab.notes["clusters"] = len(groups)
     return lab.train(weights, lab.rounds)
 
@@ -97,9 +98,9 @@ def pfedgraph(lab: Lab, alpha: float = 0.8, pull: float = 0.01) -> Tensor:
         weights = lab.train(weights, part, direction)
         if part < lab.rounds:
             shares = _onto_simplex(prior + _cosines(weights - lab.base) / (2 * alpha))
+            lab.trade((shares > 0) & lab.everybody(), weights)
             weights = shares @ weights
             direction = partial(_cosine_gradient, weights, pull)
-            lab.graphs.append((shares > 0) & lab.everybody())
     return weights
 
 
@@ -118,7 +119,7 @@ def ipfl(lab: Lab, strength: float = 0.001, eta: float = 5.0) -> Tensor:
             target = weights - eta * _pulled(updates, shares)
             pull = _towards(target, strength / eta)
             prices += _ipfl_prices(graph, lab.federation.samples, strength * distance)
-            lab.graphs.append(graph)
+            lab.trade(graph, weights)
     lab.notes["prices"] = prices.tolist()
     return weights
 
@@ -212,7 +213,7 @@ def _threshold(samples: int, cost: float) -> float:
     return low
 
 
-def paper_gain(own: int, imported: int) -> float:
+def paper_gain(own: int, imported: float) -> float:
     """G of the paper, in its units."""
     return sqrt(K / own) - sqrt(K / (own + imported))
 

@@ -18,7 +18,7 @@ from .settings import Setting
 
 CACHE = TREE / "build" / "learning"
 
-RULES = 1
+RULES = 2
 """Raised by hand whenever a method's code changes what it gives: older files no longer count."""
 
 
@@ -32,6 +32,8 @@ class Result:
     """Of each client's training."""
     utilities: tuple[float, ...]
     """Of each client, the paper's: its gains less its costs, over all rounds."""
+    like_utilities: tuple[float, ...]
+    """The same, with each sample counted for as much as its owner's update is like the buyer's."""
     bought: tuple[int, ...]
     """Models that each client got, over all rounds."""
     sold: tuple[int, ...]
@@ -63,6 +65,7 @@ def run(setting: Setting, method: str, seed: int, knobs: Mapping[str, Any]) -> R
         tuple(accuracies),
         tuple(lab.federation.samples),
         tuple(utilities(lab.graphs, lab.federation.samples)),
+        tuple(utilities(lab.graphs, lab.federation.samples, lab.likeness)),
         tuple(graph.sum(dim=1).tolist()),
         tuple(graph.sum(dim=0).tolist()),
         time.process_time() - start,
@@ -70,12 +73,19 @@ def run(setting: Setting, method: str, seed: int, knobs: Mapping[str, Any]) -> R
     )
 
 
-def utilities(graphs: Sequence[Tensor], samples: Sequence[int]) -> list[float]:
-    """Gain less costs of each client over all rounds, by the paper's formulas: what is paid nets out to nothing."""
+def utilities(
+    graphs: Sequence[Tensor], samples: Sequence[int], likeness: Sequence[Tensor] | None = None
+) -> list[float]:
+    """Gain less costs of each client over all rounds, by the paper's formulas: what is paid nets out to nothing.
+
+    Args:
+        likeness: for each round, how much a seller's samples count for a buyer; without, each counts as one.
+    """
     total = [0.0] * len(samples)
-    for graph in graphs:
-        for client, own in enumerate(samples):
-            imported = sum(samples[seller] for seller in graph[client].nonzero().flatten().tolist())
+    counted = torch.tensor(samples, dtype=torch.float64)
+    for number, graph in enumerate(graphs):
+        sizes = graph * counted if likeness is None else graph * likeness[number] * counted
+        for client, (own, imported) in enumerate(zip(samples, sizes.sum(dim=1).tolist(), strict=True)):
             total[client] += paper_gain(own, imported) - COST * int(graph[:, client].sum())
     return total
 

@@ -68,9 +68,14 @@ def losers(runs: Runs, setting: str, method: str) -> float:
     return mean(lost)
 
 
-def utility(runs: Runs, setting: str, method: str) -> Points:
-    """Economic utility: gains less costs, the mean over clients, the sum over rounds."""
-    return Points(tuple(mean(runs[setting, method, seed].utilities) for seed in seeds(runs, setting, method)))
+def utility(runs: Runs, setting: str, method: str, *, like: bool = False) -> Points:
+    """Economic utility: gains less costs, the mean over clients, the sum over rounds.
+
+    Args:
+        like: whether samples count for as much as their owners' updates are like the buyer's.
+    """
+    found = [runs[setting, method, seed] for seed in seeds(runs, setting, method)]
+    return Points(tuple(mean(result.like_utilities if like else result.utilities) for result in found))
 
 
 def done(runs: Runs, settings: Sequence[str]) -> list[str]:
@@ -98,7 +103,6 @@ def report(runs: Runs, settings: Sequence[str]) -> str:
     count = sorted({len(seeds(runs, setting, method)) for setting in settings for method in METHODS})
     head = ["setting", "local, %", *shared, "clients that lose over a point in the market"]
     costs = [["seconds a run", *(_seconds(runs, settings, method) for method in METHODS)]]
-    worth = [[setting, *(f"{utility(runs, setting, method).mean:.0f}" for method in METHODS)] for setting in settings]
     return "\n\n".join(
         [
             "`make bench-learning`: accuracy on the own mix of labels after 10 rounds of 40 steps and 40 more, in "
@@ -108,12 +112,22 @@ def report(runs: Runs, settings: Sequence[str]) -> str:
             "![points over local](figures/learning.svg)",
             "Economic utility, the paper's: Σ over rounds of √(K/N) − √(K/(N + x)) less c for each model given away, "
             "K = 5·10⁵, c = 1; mean over clients.",
-            table(["setting", *METHODS], worth),
+            table(["setting", *METHODS], _worth(runs, settings, like=False)),
+            "The same, with the samples of a model counted for as much as its update is like the buyer's (its cosine, "
+            "in that method's own round):",
+            table(["setting", *METHODS], _worth(runs, settings, like=True)),
             "Time of one core for one run:",
             table(["", *METHODS], costs),
             promises(runs, settings),
         ]
     )
+
+
+def _worth(runs: Runs, settings: Sequence[str], *, like: bool) -> list[list[str]]:
+    return [
+        [setting, *(f"{utility(runs, setting, method, like=like).mean:.0f}" for method in METHODS)]
+        for setting in settings
+    ]
 
 
 def _span(counts: Sequence[int]) -> str:
@@ -147,9 +161,13 @@ def promises(runs: Runs, settings: Sequence[str]) -> str:
         best = max(BASELINES, key=lambda method: points(runs, setting, method).mean)
         gap, error = versus(runs, setting, best)
         said.append(_promise(f"{setting}: {best}, the best baseline, less a standard error", gap + error))
-        worth = {method: utility(runs, setting, method).mean for method in METHODS}
-        rival = max((m for m in METHODS if m != MARKET), key=lambda method: worth[method])
-        said.append(_promise(f"{setting}: economic utility above {rival}'s", worth[MARKET] - worth[rival], "units"))
+        for like in (False, True):
+            worth = {method: utility(runs, setting, method, like=like).mean for method in METHODS}
+            rival = max((m for m in METHODS if m != MARKET), key=lambda method: worth[method])
+            what = "by likeness, " if like else ""
+            said.append(
+                _promise(f"{setting}: economic utility {what}above {rival}'s", worth[MARKET] - worth[rival], "units")
+            )
     if settings:
         overall = {
             method: mean(points(runs, s, method).mean for s in settings) for method in METHODS if method != "local"
@@ -222,9 +240,10 @@ def owners_report(runs: Runs, settings: Sequence[str], methods: Sequence[str]) -
         if not seeds(runs, setting, MARKET):
             continue
         for name, sizes in groups.items():
-            inside = sizes.__contains__
-            gains = [points(runs, setting, method, inside) for method in methods]
             found = [runs[setting, MARKET, seed] for seed in seeds(runs, setting, MARKET)]
+            if not any(samples in sizes for samples in found[0].samples):
+                continue
+            gains = [points(runs, setting, method, sizes.__contains__) for method in methods]
             bought, paid, earned = (
                 mean(value(result)[i] for result in found for i, n in enumerate(result.samples) if n in sizes)
                 for value in (lambda r: r.bought, lambda r: r.notes["paid"], lambda r: r.notes["earned"])

@@ -139,6 +139,21 @@ def test_the_papers_utility_of_two_models_each_and_of_fedavg():
     assert utilities([everybody], [6000] * 10) == pytest.approx([-2.758] * 10, abs=1e-3)
 
 
+def test_a_model_that_is_half_alike_counts_for_half_its_samples():
+    graph = torch.tensor([[0, 1], [0, 0]], dtype=torch.bool)
+    alike = torch.tensor([[1.0, 0.5], [0.5, 1.0]])
+    found = utilities([graph], [6000, 6000], [alike])
+    assert found == pytest.approx([methods.paper_gain(6000, 3000), -1.0], rel=1e-5)
+
+
+def test_the_markets_knobs_reach_the_mixture():
+    plain = METHODS["market"](lab(), floor=0.0)
+    assert not torch.equal(plain, METHODS["market"](lab(), floor=0.0, head=0.0))
+    assert not torch.equal(plain, METHODS["market"](lab(), floor=0.0, fade=1.0))
+    assert not torch.equal(plain, METHODS["market"](lab(), floor=0.0, anchor=0.5))
+    torch.testing.assert_close(METHODS["market"](lab(), value=1e-9), methods.local(lab()))
+
+
 def test_ipfls_prices_are_marginal_and_cancel():
     graph = torch.tensor([[0, 1, 1], [0, 0, 0], [0, 0, 0]], dtype=torch.bool)
     net = methods._ipfl_prices(graph, [6000] * 3, torch.zeros(3, 3)).tolist()
