@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 SEED   ?= 0
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo test test-python test-solidity lint slither prove bench bench-learning bench-economics campaign soak abi fuzz mutants clean
+.PHONY: demo test test-python test-solidity lint slither prove bench bench-learning bench-economics campaign soak abi fuzz mutants flower clean
 .DEFAULT_GOAL := test
 
 # The demo needs Python packages alone; Node.js, the compiler and the linters come with the rest.
@@ -68,6 +68,11 @@ slither: build/slither/built .venv-slither/installed
 prove: node_modules/.installed .venv-halmos/installed
 	$(BIN)/python tests/symbolic/prove.py
 
+# Flower's own clients as participants, in their own environment.
+flower: $(VENV)/dev .venv-flower/installed
+	$(BIN)/python -m pytest -n 0 tests/flower
+	FLOWER_PYTHON=$(CURDIR)/.venv-flower/bin/python $(BIN)/python -m examples.flower
+
 abi: node_modules/.installed
 	$(BIN)/python -m market_node.compile
 
@@ -111,4 +116,4 @@ mutants: node_modules/.installed
 	$(BIN)/python tests/mutants.py
 
 clean:
-	rm -rf $(VENV) .venv-slither .venv-halmos node_modules artifacts cache build
+	rm -rf $(VENV) .venv-slither .venv-halmos .venv-flower node_modules artifacts cache build
