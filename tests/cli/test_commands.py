@@ -95,7 +95,7 @@ def test_a_dry_run_says_what_is_at_stake_and_changes_nothing(node: Node, open_ro
     assert stake["index"] is None
     assert stake["deposit"] == stake["lost_at_most"] == str(20 * TOKEN)
     assert stake["lost_without_reveal"] == str(4 * TOKEN)
-    assert stake["lost_at_most_when_audited"] == str(11 * TOKEN + 2)  # fee, value, a unit per seller
+    assert stake["lost_at_most_when_audited"] == str(11 * TOKEN + 8)  # fee, value, a unit per seller
     assert "would lock" in shown.err
     assert "20 TEST" in shown.err
 

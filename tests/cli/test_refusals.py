@@ -98,11 +98,11 @@ def test_the_time_of_the_next_phase_is_told_where_it_is_known(node: Node, open_r
     [
         (
             (*BID, "--deposit", "14.9"),
-            "14.9 TEST is too small; this bid in this round needs 15.000000000000000002 TEST",
+            "14.9 TEST is too small; this bid in this round needs 15.000000000000000008 TEST",
         ),
         ((*BID, "--deposit", "64.1"), "64.1 TEST is too large; this bid in this round needs"),
         ((*BID, "--deposit", "-1"), "'-1' is not an amount"),
-        (("--value", 60, "--samples", 1), "cover at most 58.999999999999999998 TEST, not 60 TEST"),
+        (("--value", 60, "--samples", 1), "cover at most 58.999999999999999992 TEST, not 60 TEST"),
         (("--samples", 1), "neither buys nor sells"),
         (("--value", "0.000000000000000001", "--samples", 1), "a value of 1 does not fit"),
         ((*BID, "--min-reputation", "2"), "'2' is not a share"),
