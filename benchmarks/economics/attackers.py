@@ -18,10 +18,10 @@ from market_node.simulation.trial import MEDIAN_SAMPLES, usual_terms
 OWNERS = 20
 SEEDS = range(5)
 AFTER = (1, 5, 10)
-USUAL = {"fee": 0.01, "max_samples": 8_000, "reveal_bond": 0.2, "floor": 0.1}
+USUAL = {"fee": 0.01, "max_samples": 4_000, "reveal_bond": 0.2, "floor": 0.1}
 GRID: Mapping[str, Sequence[float]] = {
     "fee": (0.02, 0.04, 0.08, 0.16, 0.32),
-    "max_samples": (4_000, 2_000, 1_000, 500),
+    "max_samples": (2_000, 1_000, 500),
     "reveal_bond": (0.4, 0.8, 1.6),
     "floor": (0.15, 0.2, 0.25, 0.3),
 }

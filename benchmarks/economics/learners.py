@@ -106,7 +106,7 @@ def report(found: Mapping[tuple[str, str], Found], rounds: int, seeds: int) -> s
     indifferent = 100 * mean(each.truthful for each in found["market", "cost"].learned)
     return f"""
 `python -m benchmarks.economics.learners`: {OWNERS} owners in three clusters, reputations from 1/32 to 1, one side of
-the bid at a time; mean ± deviation over {seeds} seeds. The terms: maxSamples 8,000 (16 times the samples in the
+the bid at a time; mean ± deviation over {seeds} seeds. The terms: maxSamples 4,000 (8 times the samples in the
 middle), at most 8 sellers, floor 0.1. A model stays what it is, whatever is said of it: a sketch that points elsewhere
 supposes an aggregator that does not check it, or a model made of what others sold, which adds nothing to theirs.
 

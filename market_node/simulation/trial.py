@@ -50,7 +50,7 @@ def usual_terms(
     *,
     fee: float = 0.01,
     reveal_bond: float = 0.2,
-    max_samples: int = 8_000,
+    max_samples: int = 4_000,
     floor: float = 0.1,
     max_sellers: int = 8,
 ) -> Terms:
