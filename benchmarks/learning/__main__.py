@@ -34,7 +34,7 @@ def main() -> None:
             chosen = _chosen([*FASHION, *OTHERS], options)
             runs = run(_jobs(chosen, METHODS, options.seeds), options.jobs)
             names = [setting.name for setting in chosen]
-            show("learning", tables.report(runs, names), options)
+            show("learning-table", tables.report(runs, names), options)
             if not options.print:
                 tables.bars(runs, names, "learning")
         case "size":
