@@ -110,7 +110,7 @@ def report(
 `python -m benchmarks.economics.attackers`: {OWNERS} owners in three clusters, 10 rounds, all reputations new at first
 and carried on. The attackers are owners in the middle (500 samples, value 100, cost 5 tokens); they know all bids,
 which sealed bids prevent. All figures are % of the median value, mean ± deviation over {seeds} seeds, beside the same
-owners telling the truth in the same rounds. The terms: fee 1 %, reveal bond 20 %, maxSamples 8,000, floor 0.1, 8
+owners telling the truth in the same rounds. The terms: fee 1 %, reveal bond 20 %, maxSamples 4,000, floor 0.1, 8
 sellers. No copies are excluded, but where it is said. What an account buys from another one of its owner adds nothing,
 what all accounts of an owner bring is no more than it has, and a model that a buyer gets twice costs its owner once.
 
