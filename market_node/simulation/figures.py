@@ -93,7 +93,9 @@ def save(figure: Any, path: Path) -> None:
 
     path.parent.mkdir(parents=True, exist_ok=True)
     with rc_context(_STYLE):
-        figure.savefig(path, dpi=110, metadata={"Date": None} if path.suffix == ".svg" else {"Software": None})
+        figure.savefig(
+            path, dpi=110, bbox_inches="tight", metadata={"Date": None} if path.suffix == ".svg" else {"Software": None}
+        )
 
 
 def _empty(title: str, across: str, up: str) -> tuple[Any, Any]:
