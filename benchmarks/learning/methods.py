@@ -48,7 +48,6 @@ def fedavg(lab: Lab, proximal: float = 0.0, personal_layers: int = 0) -> Tensor:
 def fedavg_untuned(lab: Lab) -> Tensor:
     """The same, without training for oneself: the mean once more."""
     weights = fedavg(lab)
-    lab.trade(lab.everybody(), weights)
     return _mean(lab, weights).expand_as(weights)
 
 
