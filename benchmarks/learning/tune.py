@@ -55,9 +55,9 @@ TRIALS: Mapping[str, tuple[Knobs, ...]] = {
     ),
     "market": (
         {"max_sellers": 2},
-        {"max_sellers": 8, "counted": 2},
-        {"max_sellers": 3, "floor": 0.3, "counted": 2},
-        {"max_sellers": 8, "counted": 2, "anchor": 0.5},
+        {"max_sellers": 2, "anchor": 0.5},
+        {"max_sellers": 8, "anchor": 0.5},
+        {"max_sellers": 3, "floor": 0.3, "anchor": 0.5},
     ),
 }
 
