@@ -41,8 +41,8 @@ class Recommendation:
 
 RECOMMENDED: Mapping[str, Recommendation] = {
     "small": Recommendation(max_participants=32, max_sellers=8, believed=8, fee=100, reveal_bond=2_000, floor=1_000),
-    "middle": Recommendation(max_participants=256, max_sellers=8, believed=8, fee=100, reveal_bond=2_000, floor=1_000),
-    "large": Recommendation(max_participants=1024, max_sellers=8, believed=8, fee=100, reveal_bond=2_000, floor=1_000),
+    "middle": Recommendation(max_participants=256, max_sellers=8, believed=4, fee=100, reveal_bond=2_000, floor=1_000),
+    "large": Recommendation(max_participants=1024, max_sellers=8, believed=4, fee=100, reveal_bond=2_000, floor=1_000),
 }
 """Size → terms: for markets of about 10, 100 and 1,000."""
 

@@ -41,8 +41,6 @@ SIZES = {
     "large": Size(120, 8, (4, 8)),
 }
 CLONES = 5
-HONEST_ROUNDS = 2
-"""What claiming ten times the samples may earn in all rounds: as much as an owner gains honestly in so many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,11 +171,12 @@ in parts of the samples in the middle: a newcomer is believed 1/32 of it.
 newcomer's few believed samples are worth, nobody buys, nobody earns a reputation, and the market never begins. A high
 one lets everybody sell from the first round on, and pays whoever claims more than it has, or enters several times.
 
-*The rule.* Of the maxSamples under which claiming ten times the samples earns less over {ROUNDS} rounds than an owner
-gains honestly in {HONEST_ROUNDS}, the one of largest welfare. Then the fee that ends clones or, where it is lower, the
-highest that three of four honest owners can bear, in whole per cent and at least one. The reveal bond is the least
-whose deposits, 16 of it, cover three times the value in the middle: that leaves the very largest values out, and makes
-a bid that is not used dear. The floor is three standard deviations of a sketch's error.
+*The rule.* Of the maxSamples under which claiming ten times the samples earns no more over {ROUNDS} rounds than the
+truth, within a standard error, and three of four honest owners can bear a fee of {FEE:.0%}, the one of largest welfare;
+where there is none, the least at which they can bear it, for else there is no market. The fee is a quarter of what they
+can bear, in whole per cent and at least one: one that ended clones would take from the honest what they came for. The
+reveal bond is the least whose deposits, 16 of it, cover three times the value in the middle: that leaves the very
+largest values out, and makes a bid that is not used dear. The floor is three standard deviations of a sketch's error.
 
 By this rule: {by_rule}.
 
@@ -194,9 +193,15 @@ def _chosen(found: Mapping[tuple[str, int], Found]) -> Iterator[tuple[str, int, 
     """By size: maxSamples in parts of the samples in the middle, and the fee in per cent of the value there."""
     for name in dict.fromkeys(name for name, _ in found):
         tried = {times: each for (size, times), each in found.items() if size == name}
-        tame = {times: each for times, each in tried.items() if mean(each.claims) < HONEST_ROUNDS * mean(each.welfare)}
-        times = max(tame, key=lambda each: mean(tame[each].welfare)) if tame else min(tried)
-        yield name, times, max(1, int(min(mean(tried[times].ending), mean(tried[times].bearable))))
+        alive = {times: each for times, each in tried.items() if mean(each.bearable) >= 100 * FEE}
+        tame = {times: each for times, each in alive.items() if mean(each.claims) <= _error(each.claims)}
+        times = max(tame, key=lambda each: mean(tame[each].welfare)) if tame else min(alive)
+        yield name, times, max(1, int(mean(tried[times].bearable) / 4))
+
+
+def _error(values: Sequence[float]) -> float:
+    """The standard error of a mean."""
+    return stdev(values) / len(values) ** 0.5
 
 
 def _is_recommended(name: str, times: int, fee: int) -> bool:

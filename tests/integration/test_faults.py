@@ -118,7 +118,7 @@ def test_a_round_completes_through_nodes_that_fail_stall_or_lie_about_the_head(v
     for name, daemon in village.daemons.items():  # from now on
         daemon.chain.endpoint.web3.provider = between[name]
     pass_round(village, tries=60)
-    assert min(each.failures for each in between.values()) > 10
+    assert min(each.failures for each in between.values()) > 3
     check_that_all_went_well(village)
 
 

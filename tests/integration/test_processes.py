@@ -197,7 +197,7 @@ def test_a_round_completes_and_its_audit_finds_nothing(market: Market) -> None:
 
     status = run(market.folder / "amber", "status", "--json", command=WITHOUT_TORCH).document
     (credit,) = [int(each["credit"]) for each in paid["credits"] if each["account"] == status["account"]]
-    assert int(status["available"]) == 1000 * 10**18 - 160 * 10**18 + credit
+    assert int(status["available"]) == 1000 * 10**18 - 320 * 10**18 + credit
     assert status["locked"] == "0"
     (reputation,) = status["reputations"].values()
     assert reputation > LEAST_REPUTATION, "a buyer liked its model"
@@ -262,7 +262,7 @@ def test_one_unit_too_much_is_found_named_and_struck(market: Market, guard: "sub
     for _ in range(2):
         market.warp()
     assert f"round {number}: refunding challenge 0" in next(line for line in guard.stdout if "refunding" in line)
-    assert market.by("guard", "status")["available"] == str(before + 160 * 10**18 // 4)
+    assert market.by("guard", "status")["available"] == str(before + 320 * 10**18 // 4)
     market.by("amber", "refund", number)
     (round_,) = json.loads(run(market.folder / "auditor", "audit", "--round", number, "--json").out)["rounds"]
     assert [each["kind"] for each in round_["findings"]] == ["wrong-price"], "the money is where it belongs"
