@@ -75,8 +75,8 @@ def _play_all(scenario: Scenario, out: Path, submit: Submit, busy: int) -> Itera
             if course.state.round < scenario.rounds:
                 _next(course, submit)
                 courses.append(course)
-        if courses:
-            wait([each for course in courses for each in course.waiting], return_when=FIRST_COMPLETED)
+        # For one that is not done yet: with those that are among them, this would not wait at all.
+        wait([job for course in courses for job in course.waiting if not job.done()], return_when=FIRST_COMPLETED)
         for course in [each for each in courses if all(job.done() for job in each.waiting)]:
             _finish(out, course)
             yield course.world, course.state.round
