@@ -1,13 +1,13 @@
 """`auditor run`: an auditor that looks after a market by itself."""
 
 import signal
-import threading
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ..amounts import parse_duration
+from ..ending import Ending
 from ..errors import BadInput, ChainError
 from .app import FINDINGS, command, group
 from .session import Session
@@ -54,7 +54,7 @@ def run(
     if seconds == 0:
         raise BadInput("--interval: must be at least 1s")
     looking = session.auditor(report, session.money.units(least_bond, "--least-bond"))
-    ended = threading.Event()
+    ended = Ending()
     if not once:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: ended.set())

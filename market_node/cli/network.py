@@ -1,13 +1,13 @@
 """`devnet`: a chain on this machine, its clock and its faucet."""
 
 import signal
-import threading
 import time
 from typing import Annotated
 
 import typer
 
 from ..amounts import clock, duration, parse_duration
+from ..ending import Ending
 from ..errors import NodeError
 from .app import command, default, group
 from .session import Session
@@ -53,7 +53,7 @@ def serve(
             raise NodeError(f"{error.name} is not installed: pip install 'market-node[devnet]'") from None
         chain = Devnet() if still else Devnet(clock=time.time)
         server = listen(chain, host, port)
-    ended = threading.Event()
+    ended = Ending()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
     with server:

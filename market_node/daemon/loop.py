@@ -5,12 +5,12 @@ goes on where the chain says it is. Nothing is remembered that could not be forg
 """
 
 import logging
-import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
 from ..auditor import Auditor
+from ..ending import Ending
 from ..errors import NodeError, Reverted, WrongChain, WrongPhase
 from ..node import Node
 from ..policy import Policy
@@ -56,7 +56,7 @@ class Daemon:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.chain, self.policy, self.auditor = node.chain, policy, auditor
-        self.ending = threading.Event()
+        self.ending = Ending()
         """Set, it ends the loop after the current step."""
         self.meters = Meters(policy.run.interval)
         name = f"{self.chain.chain_id}-{self.chain.genesis.hex()[:8]}"
