@@ -3,7 +3,7 @@
 import hashlib
 import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -69,6 +69,17 @@ def is_last_try(began: int, ended: int, start: int, end: int) -> bool:
         start: of the settle phase; and its `end`.
     """
     return ended + (ended - began) >= start + (end - start) * 3 // 4
+
+
+def may_look_back(now: int, start: int, end: int) -> bool:
+    """Whether there is still time to fetch a model of an earlier round, to find copies of it.
+
+    Until seven eighths of the settle phase have passed: what a store stalls over must not cost the bond.
+
+    Args:
+        start: of the settle phase, seconds since the epoch; and its `end`.
+    """
+    return now < start + (end - start) * 7 // 8
 
 
 class Aggregator(Node):
@@ -159,11 +170,10 @@ class Aggregator(Node):
         earlier = predecessors(round_.aggregator, round_.terms.task, self.history.ledger.rounds.values(), round_.number)
         last: list[Tensor] = []
         own: dict[int, list[int]] = {}
-        for each in earlier:
-            for account, update in self._updates_of(each, task):
-                if account in accounts:
-                    own.setdefault(accounts[account], []).append(len(last))
-                last.append(update)
+        for account, update in self._updates_of(earlier, task, round_.number):
+            if account in accounts:
+                own.setdefault(accounts[account], []).append(len(last))
+            last.append(update)
         copies = find_copies(opened.updates, last, own, self.device)
         numbers = [each.number for each in earlier]
         excluded = (Exclusion(copy.index, "copy", copy.evidence(numbers)) for copy in copies)
@@ -173,9 +183,15 @@ class Aggregator(Node):
         kept = {index: opened.updates[index] for index in opened.updates.keys() - {copy.index for copy in copies}}
         return Opened(dict(sorted(kept.items())), tuple(exclusions), opened.unread)
 
-    def _updates_of(self, round_: Round, task: OpenTask) -> Iterable[tuple[str, Tensor]]:
-        """The updates that an earlier round has accepted, opened again: account, update. Some may be lost."""
-        for index in accepted(round_):
+    def _updates_of(self, earlier: Sequence[Round], task: OpenTask, number: int) -> Iterable[tuple[str, Tensor]]:
+        """The updates that earlier rounds have accepted, opened again while there is time for it in the round that is
+        being settled: account, update. Some may be lost."""
+        start, end = span(self.chain.state(number), Phase.SETTLE)
+        assert start is not None and end is not None  # the round is being settled
+        for round_, index in ((each, index) for each in earlier for index in accepted(each)):
+            if not may_look_back(self.chain.now(), start, end):
+                log.warning("round %d: no time is left to look for copies of all earlier models", number)
+                return
             participant = round_.participants[index]
             try:
                 yield participant.account, self._read(round_, participant, task)[0].update

@@ -12,7 +12,7 @@ from market_node.models import publish_task
 from market_node.node import Node
 from market_node.pins import due_pins
 from market_node.weights import write_weights
-from tests.integration.stage import terms
+from tests.integration.stage import PHASE, terms
 from tests.integration.test_round import BID, Town
 
 SHAPE = (300, 150)
@@ -39,13 +39,14 @@ class LargerTown(Town):
         for name, account in zip(COPIERS, self.accounts[5:], strict=False):
             self.nodes[name] = Node(folder / name, *self.join(account))
 
-    def play(self, offers: dict[str, torch.Tensor]) -> int:
-        """A round up to its settlement. Returns its number."""
+    def play(self, offers: dict[str, torch.Tensor], late: int = 0) -> int:
+        """A round up to its settlement, which comes so many seconds late. Returns its number."""
         number = self.open()
         for name, offer in offers.items():
             self.nodes[name].commit(number, self.model(name, {"layer": offer}), BID)
         self.draw(number)
         self.reveal(number, *offers)
+        self.devnet.warp(late)
         self.settle(number)
         return number
 
@@ -117,3 +118,7 @@ def test_bought_models_are_excluded_as_they_are_averaged_and_under_noise(town, c
     again = {name: offers[name] for name in ("alice", *OTHERS)} | {"mallory": first("carol")}
     assert {name: said["test"] for name, said in town.excluded(town.play(again)).items()} == {"mallory": "span"}
     assert "copies of it are not found" in caplog.text
+
+    # Nor may looking back cost the time to settle.
+    assert town.excluded(town.play(again, late=PHASE * 7 // 8)) == {}
+    assert "no time is left to look for copies" in caplog.text

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from market_node.aggregator import Aggregator, is_last_try
+from market_node.aggregator import Aggregator, is_last_try, may_look_back
 from market_node.audit import audit
 from market_node.chain import Chain
 from market_node.codec import encode_excluded, encode_rows, seal_bid
@@ -235,6 +235,11 @@ def test_a_broken_store_of_its_own_is_no_reason_to_exclude_anybody(town, number)
 )
 def test_what_cannot_be_read_is_missing_once_there_is_no_time_for_another_try(began, ended, last):
     assert is_last_try(began, ended, 1000, 1400) is last
+
+
+@pytest.mark.parametrize(("now", "may"), [(1000, True), (1349, True), (1350, False), (1400, False)])
+def test_earlier_models_are_looked_at_while_there_is_time_to_settle_without_them(now, may):
+    assert may_look_back(now, 1000, 1400) is may
 
 
 def test_a_model_that_only_a_broken_disk_has_is_missing_in_the_end(town, number):
