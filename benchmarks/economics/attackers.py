@@ -13,12 +13,12 @@ from benchmarks.economics.page import section, spread
 from market_node.simulation.attacks import ATTACKS, Attack
 from market_node.simulation.damage import Damage, damage
 from market_node.simulation.figures import lines, save
-from market_node.simulation.trial import MEDIAN_SAMPLES, usual_terms
+from market_node.simulation.population import TOKEN
+from market_node.simulation.trial import MEDIAN_COST, MEDIAN_SAMPLES, MEDIAN_VALUE, USUAL, usual_terms
 
 OWNERS = 20
 SEEDS = range(5)
 AFTER = (1, 5, 10)
-USUAL = {"fee": 0.01, "max_samples": 4_000, "reveal_bond": 0.2, "floor": 0.1}
 GRID: Mapping[str, Sequence[float]] = {
     "fee": (0.02, 0.04, 0.08, 0.16, 0.32),
     "max_samples": (2_000, 1_000, 500),
@@ -107,11 +107,13 @@ def report(
     only = _table({f"{name}, only sells": row for name, row in sellers.items()})
     copies = _table({f"{name}, identical ones excluded": row for name, row in kept.items()})
     return f"""
-`python -m benchmarks.economics.attackers`: {OWNERS} owners in three clusters, 10 rounds, all reputations new at first
-and carried on. The attackers are owners in the middle (500 samples, value 100, cost 5 tokens); they know all bids,
-which sealed bids prevent. All figures are % of the median value, mean ± deviation over {seeds} seeds, beside the same
-owners telling the truth in the same rounds. The terms: fee 1 %, reveal bond 20 %, maxSamples 4,000, floor 0.1, 8
-sellers. No copies are excluded, but where it is said. What an account buys from another one of its owner adds nothing,
+`python -m benchmarks.economics.attackers`: {OWNERS} owners in three clusters, {AFTER[-1]} rounds, all reputations new
+at first and carried on. The attackers are owners in the middle ({MEDIAN_SAMPLES} samples, value
+{MEDIAN_VALUE // TOKEN}, cost {MEDIAN_COST // TOKEN} tokens); they know all bids, which sealed bids prevent. All figures
+are % of the median value, mean ± deviation over {seeds} seeds, beside the same owners telling the truth in the same
+rounds. The terms: fee {100 * USUAL["fee"]:g} %, reveal bond {100 * USUAL["reveal_bond"]:g} %, maxSamples
+{USUAL["max_samples"]:,.0f}, floor {USUAL["floor"]:g}, {USUAL["max_sellers"]:g} sellers. No copies are excluded, but
+where it is said. What an account buys from another one of its owner adds nothing,
 what all accounts of an owner bring is no more than it has, and a model that a buyer gets twice costs its owner once.
 
 {earned}
@@ -128,8 +130,8 @@ what all accounts of an owner bring is no more than it has, and a model that a b
 
 {copies}
 
-**Claims and limits**: what claiming more than the truth earns over 10 rounds, by maxSamples in parts of the samples in
-the middle. The last lines: an owner with a quarter of those samples.
+**Claims and limits**: what claiming more than the truth earns over {AFTER[-1]} rounds, by maxSamples in parts of the
+samples in the middle. The last lines: an owner with a quarter of those samples.
 
 {_claims(claims)}
 

@@ -15,7 +15,7 @@ from market_node.simulation.designs import DESIGNS
 from market_node.simulation.figures import bars, save
 from market_node.simulation.learners import Game, Learned, best_responses, learn
 from market_node.simulation.strategies import SIDES
-from market_node.simulation.trial import town, usual_terms
+from market_node.simulation.trial import MEDIAN_SAMPLES, USUAL, town, usual_terms
 
 OWNERS = 9
 SEEDS = range(5)
@@ -106,8 +106,9 @@ def report(found: Mapping[tuple[str, str], Found], rounds: int, seeds: int) -> s
     indifferent = 100 * mean(each.truthful for each in found["market", "cost"].learned)
     return f"""
 `python -m benchmarks.economics.learners`: {OWNERS} owners in three clusters, reputations from 1/32 to 1, one side of
-the bid at a time; mean ± deviation over {seeds} seeds. The terms: maxSamples 4,000 (8 times the samples in the
-middle), at most 8 sellers, floor 0.1. A model stays what it is, whatever is said of it: a sketch that points elsewhere
+the bid at a time; mean ± deviation over {seeds} seeds. The terms: maxSamples {USUAL["max_samples"]:,.0f} (the samples
+in the middle are {MEDIAN_SAMPLES}), at most {USUAL["max_sellers"]:g} sellers, floor {USUAL["floor"]:g}. A model stays
+what it is, whatever is said of it: a sketch that points elsewhere
 supposes an aggregator that does not check it, or a model made of what others sold, which adds nothing to theirs.
 
 **One owner looks for its best lie** while all others tell the truth: what it gains over the truth.

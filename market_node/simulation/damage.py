@@ -1,9 +1,9 @@
 """What an attack earned and what it cost others, beside the same owners playing honestly in the same rounds."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from statistics import mean, stdev
+from statistics import mean
 
 from ..records import Terms
 from .attacks import Attack, Move, Scene, honest
@@ -111,16 +111,6 @@ def copies(seats: Sequence[Seat]) -> frozenset[str]:
     """The accounts whose update is the same, byte for byte, as that of an earlier one."""
     first: dict[bytes, str] = {}
     return frozenset(seat.account for seat in seats if first.setdefault(seat.sketch, seat.account) != seat.account)
-
-
-def smallest_change(pays: Callable[[Terms], bool], settings: Sequence[Terms]) -> Terms | None:
-    """The first setting under which an attack does not pay; None, it pays under all."""
-    return next((terms for terms in settings if not pays(terms)), None)
-
-
-def spread(values: Sequence[float]) -> tuple[float, float]:
-    """Mean and standard deviation."""
-    return mean(values), stdev(values) if len(values) > 1 else 0.0
 
 
 def _named(truth: Attack) -> Attack:

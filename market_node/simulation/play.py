@@ -16,8 +16,6 @@ from ..terms import BOND_FACTOR, deposit_needed, deposit_range
 
 AGGREGATOR = "0x" + "aa" * 20
 _NO_MODEL = Model(bytes(32), bytes(32))
-NOBODY = -1
-"""The owner of what nobody owns."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ _FINE = 1 << 24
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Likeness:
-    """How alike updates are: expected cosines, and how many clusters there are."""
+    """How alike updates are: expected cosines."""
 
     within: float
     across: float

@@ -5,11 +5,12 @@ and bonds are all ten times as high plays the same.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 
+from ..recommended import PARTS, RECOMMENDED
 from ..records import LEAST_REPUTATION, ONE, Terms
 from ..settlement import settle
 from .bidding import View, account, truth
@@ -46,21 +47,28 @@ CLUSTERS = 3
 JUDGEMENT = Judgement()
 
 
-def usual_terms(
-    *,
-    fee: float = 0.01,
-    reveal_bond: float = 0.2,
-    max_samples: int = 4_000,
-    floor: float = 0.1,
-    max_sellers: int = 8,
-) -> Terms:
-    """Terms whose amounts are shares of the median value."""
+_SMALL = RECOMMENDED["small"]
+
+USUAL: Mapping[str, float] = {
+    "fee": _SMALL.fee / PARTS,
+    "reveal_bond": _SMALL.reveal_bond / PARTS,
+    "max_samples": _SMALL.believed * MEDIAN_SAMPLES,
+    "floor": _SMALL.floor / PARTS,
+    "max_sellers": _SMALL.max_sellers,
+}
+"""What `round open` proposes for these owners; amounts are shares of the median value."""
+
+
+def usual_terms(**changes: float) -> Terms:
+    """The usual terms, or others in their place."""
+    values = {**USUAL, **changes}
+    assert values.keys() == USUAL.keys()
     return RoundTerms(
-        fee=round(fee * 10**6) * (MEDIAN_VALUE // 10**6),
-        reveal_bond=round(reveal_bond * 10**6) * (MEDIAN_VALUE // 10**6),
-        max_samples=max_samples,
-        floor=round(floor * ONE),
-        max_sellers=max_sellers,
+        fee=round(values["fee"] * 10**6) * (MEDIAN_VALUE // 10**6),
+        reveal_bond=round(values["reveal_bond"] * 10**6) * (MEDIAN_VALUE // 10**6),
+        max_samples=round(values["max_samples"]),
+        floor=round(values["floor"] * ONE),
+        max_sellers=round(values["max_sellers"]),
     ).terms
 
 
@@ -116,11 +124,6 @@ def mixed_standing(town: Town) -> dict[str, int]:
         account(owner.number): round(LEAST_REPUTATION * 32**draw)
         for owner, draw in zip(town.owners, draws.tolist(), strict=True)
     }
-
-
-def with_terms(town: Town, terms: Terms) -> Town:
-    """The same town under other terms."""
-    return replace(town, terms=terms)
 
 
 _NO_DRAWS = np.random.default_rng(0)
