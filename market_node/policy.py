@@ -114,7 +114,7 @@ class Opening:
     reveal_bond: int = _kind("tokens")
     bond: int | None = _kind("tokens", None)
     """What the node locks; left out, 16 reveal bonds, the least."""
-    max_samples: int = _kind("count", _SMALL.believed * TYPICAL_SAMPLES)
+    max_samples: int = _kind("count", _SMALL.max_samples_for(TYPICAL_SAMPLES))
     floor: int = _kind("share", _SMALL.floor * ONE // PARTS)
     max_sellers: int = _kind("count", _SMALL.max_sellers)
     max_participants: int = _kind("count", _SMALL.max_participants)
@@ -221,13 +221,13 @@ def _proposed(values: Any, money: Money) -> Any:
     value = _value(where + "'typical_value'", "tokens", values.get("typical_value", TYPICAL_VALUE), money)
     samples = _value(where + "'typical_samples'", "count", values.get("typical_samples", TYPICAL_SAMPLES), money)
 
-    def tokens(share: int) -> str:
-        return money.text(value * share // PARTS).removesuffix(f" {money.symbol}")
+    def tokens(units: int) -> str:
+        return money.text(units).removesuffix(f" {money.symbol}")
 
     return {
-        "fee": tokens(proposed.fee),
-        "reveal_bond": tokens(proposed.reveal_bond),
-        "max_samples": proposed.believed * samples,
+        "fee": tokens(proposed.fee_for(value)),
+        "reveal_bond": tokens(proposed.reveal_bond_for(value)),
+        "max_samples": proposed.max_samples_for(samples),
         "floor": proposed.floor_text,
         "max_sellers": proposed.max_sellers,
         "max_participants": proposed.max_participants,

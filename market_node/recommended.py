@@ -33,6 +33,18 @@ class Recommendation:
     floor: int
     """The cosine that counts as none."""
 
+    def fee_for(self, value: int) -> int:
+        """Base units, where a perfect model is typically worth `value`."""
+        return value * self.fee // PARTS
+
+    def reveal_bond_for(self, value: int) -> int:
+        """Likewise."""
+        return value * self.reveal_bond // PARTS
+
+    def max_samples_for(self, samples: int) -> int:
+        """Where participants typically have so many `samples`."""
+        return self.believed * samples
+
     @property
     def floor_text(self) -> str:
         """As a person writes it."""

@@ -7,7 +7,7 @@ import typer
 from ..amounts import Money, clock, parse_duration, parse_fraction
 from ..digests import parse_digest
 from ..errors import BadInput
-from ..recommended import PARTS, TYPICAL_SAMPLES, TYPICAL_VALUE, recommended
+from ..recommended import TYPICAL_SAMPLES, TYPICAL_VALUE, recommended
 from .app import RoundNumber, command, group
 from .session import Session
 
@@ -113,16 +113,16 @@ def open_(
     commit_time = parse_duration(commit, "--commit")
     proposed, value = recommended(size, max_participants), money.units(typical_value, "--typical-value")
 
-    def units(given: str | None, share: int, name: str) -> int:
-        return value * share // PARTS if given is None else money.units(given, name)
+    def units(given: str | None, otherwise: int, name: str) -> int:
+        return otherwise if given is None else money.units(given, name)
 
-    bond_units = units(reveal_bond, proposed.reveal_bond, "--reveal-bond")
+    bond_units = units(reveal_bond, proposed.reveal_bond_for(value), "--reveal-bond")
     terms = Terms(
         task=digest,
-        fee=units(fee, proposed.fee, "--fee"),
+        fee=units(fee, proposed.fee_for(value), "--fee"),
         reveal_bond=bond_units,
         bond=BOND_FACTOR * bond_units if bond is None else money.units(bond, "--bond"),
-        max_samples=max_samples or proposed.believed * typical_samples,
+        max_samples=max_samples or proposed.max_samples_for(typical_samples),
         similarity_floor=parse_fraction(floor or proposed.floor_text, "--floor"),
         max_sellers=max_sellers or proposed.max_sellers,
         max_participants=max_participants or proposed.max_participants,

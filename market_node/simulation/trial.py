@@ -52,7 +52,7 @@ _SMALL = RECOMMENDED["small"]
 USUAL: Mapping[str, float] = {
     "fee": _SMALL.fee / PARTS,
     "reveal_bond": _SMALL.reveal_bond / PARTS,
-    "max_samples": _SMALL.believed * MEDIAN_SAMPLES,
+    "max_samples": _SMALL.max_samples_for(MEDIAN_SAMPLES),
     "floor": _SMALL.floor / PARTS,
     "max_sellers": _SMALL.max_sellers,
 }
