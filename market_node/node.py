@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .chain import Chain, Phase, Receipt, require_phase
+from .claim import claim_of
 from .codec import encode_excluded, encode_rows
 from .database import Database, open_database
 from .delivery import LIMIT, DeliveryList, parse_delivery_list
@@ -87,10 +88,11 @@ class Node:
             The account's index in the round.
 
         Raises:
-            BadInput: a bid or deposit that the terms do not allow, an aggregator whose key cannot be used, or
-                another bid already committed.
+            BadInput: a bid or deposit that the terms do not allow, a card whose privacy claim is none, an aggregator
+                whose key cannot be used, or another bid already committed.
             WrongPhase: commits are closed.
         """
+        claim_of(card or {})
         round_ = self.round(number)
         self.require(number, Phase.COMMIT)
         locked = choose_deposit(round_.terms, bid, self.chain.available(self.chain.account), deposit)

@@ -60,6 +60,8 @@ class Learned:
     """Of the delivery, hundredths; None where there was none, or the hold-out is too small to tell."""
     kept_own: bool = False
     """Whether the delivery was dropped, because it did harm."""
+    privacy: dict[str, Any] | None = None
+    """What the training claims of it, as a model card says it; None where it claims nothing."""
 
 
 def learn(lesson: Lesson) -> Learned:
@@ -97,10 +99,21 @@ def learn(lesson: Lesson) -> Learned:
     if odd := [name for name, tensor in weights.items() if not tensor.isfinite().all()]:
         raise BadInput(f"the training {lesson.training!r} has diverged: tensor {odd[0]!r} is not finite")
     write_weights(lesson.out, {name: tensor.contiguous() for name, tensor in weights.items()})
-    learned = Learned(samples, loss, loss_before, round(time.monotonic() - began, 3), rating, kept_own)
+    seconds = round(time.monotonic() - began, 3)
+    learned = Learned(samples, loss, loss_before, seconds, rating, kept_own, _claimed(lesson.training, training))
     with replacing(figures_of(Path(lesson.out)), 0o600) as file:
         file.write(json.dumps(asdict(learned)).encode() + b"\n")
     return learned
+
+
+def _claimed(path: str, training: Any) -> dict[str, Any] | None:
+    """What a training that has a `claim` says of all that it has trained by now."""
+    if (claims := getattr(training, "claim", None)) is None:
+        return None
+    with _blaming(path, "claim"):
+        claim = claims()
+        field: dict[str, Any] | None = None if claim is None else claim.field
+        return field
 
 
 def figures_of(weights: Path) -> Path:

@@ -2,7 +2,7 @@
 
 import typer
 
-from . import audit, demo, doctor, explain, export, money, round_, run, setup, simulate, status, steps
+from . import audit, cards, demo, doctor, explain, export, money, round_, run, setup, simulate, status, steps
 from .app import Debug, Home, Json, PasswordFile, group
 from .auditor import auditor
 from .keys import keys
@@ -47,7 +47,7 @@ for noun in (setup, money):
 app.add_typer(task, name="task", rich_help_panel="Run a round")
 app.add_typer(round_.round_, name="round", rich_help_panel="Run a round")
 app.add_typer(auditor, name="auditor", rich_help_panel="Look")
-for noun in (round_, steps, run, doctor, status, explain, audit, export, demo, simulate):
+for noun in (round_, steps, run, doctor, status, cards, explain, audit, export, demo, simulate):
     noun.add_to(app)
 
 

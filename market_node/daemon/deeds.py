@@ -7,12 +7,13 @@ from pathlib import Path
 
 from ..aggregator import Aggregator
 from ..chain import Receipt
+from ..claim import FIELD
 from ..codec import encode_excluded, encode_rows
 from ..errors import ChainError, NotFound, SealError, TooLarge, UpdateError
 from ..node import BATCH, spans
 from ..records import Round
 from ..settlement import standing
-from ..trainer import Learned, Lesson, Trainer
+from ..trainer import Learned, Lesson, Trainer, read_learned
 from . import steps
 from .outlook import Outlook
 from .patience import Patience
@@ -130,7 +131,9 @@ class Deeds:
     def commit(self, step: Step) -> Done:
         join = self.outlook.joining[step.round]
         offer = self.studies.path(step.round, OFFER)
-        index = self.node.commit(step.round, offer, join.bid, deposit=join.deposit)
+        learned = read_learned(offer)
+        card = {FIELD: learned.privacy} if learned is not None and learned.privacy else {}
+        index = self.node.commit(step.round, offer, join.bid, card, join.deposit)
         return Done(f"committed as participant {index}, {self.amount(join.deposit)} locked")
 
     def reveal(self, step: Step) -> Done:

@@ -72,7 +72,7 @@ def school(tmp_path, request):
 def test_training_on_lowers_the_loss_and_leaves_weights_and_figures(school):
     lesson = school()
     learned = learn(lesson)
-    assert (learned.samples, learned.rating) == (100, None)
+    assert (learned.samples, learned.rating, learned.privacy) == (100, None, None)
     assert learned.loss < learned.loss_before
     assert load_file(lesson.out)["weight"].abs().sum() > 0
     assert read_learned(Path(lesson.out)) == learned
@@ -95,6 +95,15 @@ def test_the_figures_are_there_only_when_the_weights_are(school):
     learn(lesson)
     Path(lesson.out).unlink()
     assert read_learned(Path(lesson.out)) is None
+
+
+def test_what_a_training_claims_of_privacy_is_among_its_figures(school):
+    claims = """
+        def claim(self):
+            from market_node.claim import Claim
+            return Claim(2.5, 0.01)
+    """
+    assert learn(school(claims)).privacy == {"epsilon": 2.5, "delta": 0.01, "unit": "sample"}
 
 
 def test_figures_cut_short_are_none(school):

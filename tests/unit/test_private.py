@@ -1,0 +1,185 @@
+"""A private training spends a budget: never more, never silently, and with noise that nobody can guess."""
+
+import json
+import stat
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+pytest.importorskip("opacus", reason="private training needs opacus: pip install 'market-node[privacy]'")
+
+from market_node.data import CLASSES, Examples, Owner
+from market_node.errors import BadInput, ConfigError, StateError
+from market_node.learning import OwnTraining, Practice, Training, adopt, fine_tune, weights_of
+from market_node.private import Ledger, PrivateTraining, Run, descend, noise_multiplier, spent
+
+MLP = {"kind": "mlp", "input": [1, 4, 4], "hidden": [8], "classes": CLASSES}
+PRACTICE = Practice(steps=4, batch=10, momentum=0.0, decay=0.0, rate=0.1)
+
+
+def pictures(count, seed):
+    generator = torch.Generator().manual_seed(seed)
+    return Examples(
+        torch.rand(count, 1, 4, 4, generator=generator), torch.randint(CLASSES, (count,), generator=generator)
+    )
+
+
+@pytest.fixture
+def alice(tmp_path):
+    owner = Owner(pictures(50, 1), pictures(30, 2), pictures(20, 3), torch.full((CLASSES,), 0.1))
+    own = OwnTraining(MLP, owner, PRACTICE, base_seed=5, seed=6)
+    return PrivateTraining(own, PRACTICE, epsilon=3.0, rounds=1, ledger=tmp_path / "privacy.json")
+
+
+def base(training):
+    return weights_of(training.build_model())
+
+
+def same(a, b):
+    return all(torch.equal(a[name], b[name]) for name in a)
+
+
+# --- the budget ---
+
+
+def test_it_is_a_training_that_a_node_can_use(alice):
+    assert isinstance(alice, Training)
+
+
+def test_a_whole_life_in_the_market_spends_no_more_than_the_budget(alice):
+    offered = fine_tune(alice, base(alice), 1)
+    adopt(alice, offered, base(alice), 2, 1)
+    assert 2.9 < alice.claim().epsilon <= 3.001
+
+
+def test_when_the_budget_is_spent_training_is_refused_and_it_says_what_to_do(alice):
+    offered = fine_tune(alice, base(alice), 1)
+    adopt(alice, offered, base(alice), 2, 1)
+    with pytest.raises(BadInput, match=r"3 trainings took ε = .* of 3 .*stop_after_rounds = 1"):
+        fine_tune(alice, offered, 2)
+    assert len(Ledger(alice.ledger).runs) == 3
+
+
+def test_the_budget_is_remembered_by_another_process(alice):
+    fine_tune(alice, base(alice), 1)
+    assert replace(alice).claim() == alice.claim() is not None
+
+
+def test_what_is_spent_is_written_before_it_is_spent(alice, monkeypatch):
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("market_node.private.descend", killed)
+    with pytest.raises(KeyboardInterrupt):
+        fine_tune(alice, base(alice), 1)
+    assert len(Ledger(alice.ledger).runs) == 1
+
+
+def test_more_rounds_need_more_noise(alice):
+    many = replace(alice, rounds=20)
+    fine_tune(many, base(many), 1)
+    (run,) = Ledger(many.ledger).runs
+    assert run.noise > 2 * noise_multiplier(3.0, 50**-1.1, 0.2, 4 * alice.trainings)
+
+
+def test_delta_is_below_one_over_the_samples(alice):
+    fine_tune(alice, base(alice), 1)
+    assert alice.claim().delta < 1 / 50
+
+
+def test_what_runs_spend_adds_up_as_one_long_run():
+    parts = [Run("a", 2.0, 0.2, 30), Run("b", 2.0, 0.2, 50)]
+    assert spent(parts, 0.01) == pytest.approx(spent([Run("c", 2.0, 0.2, 80)], 0.01))
+
+
+def test_with_every_sample_in_every_step_the_bound_is_that_of_gaussian_noise():
+    """Rényi divergence of order a between two Gaussians is a/2σ² a step; to (ε, δ) by Canonne et al. 2020."""
+    from math import log
+
+    noise, steps, delta = 5.0, 10, 0.01
+    orders = [1 + x / 10 for x in range(1, 100)] + list(range(12, 64))
+    slow = min(steps * a / (2 * noise**2) + log((a - 1) / a) - (log(delta) + log(a)) / (a - 1) for a in orders)
+    assert spent([Run("a", noise, 1.0, steps)], delta) == pytest.approx(slow)
+
+
+# --- the noise ---
+
+
+def test_a_step_is_the_clipped_sum_and_noise_of_the_promised_size():
+    """20,000 weights and inputs of zero: all gradients are zero, and what moves the weights is noise."""
+    model = nn.Sequential(nn.Flatten(), nn.Linear(2_000, 10, bias=False))
+    before = weights_of(model)["1.weight"]
+    examples = Examples(torch.zeros(40, 1, 2_000), torch.zeros(40, dtype=torch.int64))
+    practice = Practice(steps=1, rate=1.0, momentum=0.0, decay=0.0)
+    descend(model, examples, practice, Run("a", 3.0, 0.5, 1), 0.7, torch.Generator().manual_seed(0))
+    moved = weights_of(model)["1.weight"] - before
+    assert float(moved.std()) == pytest.approx(3.0 * 0.7 / 20, rel=0.03)
+
+
+def test_a_step_that_takes_no_sample_adds_noise_all_the_same():
+    model = nn.Sequential(nn.Flatten(), nn.Linear(16, CLASSES))
+    before = weights_of(model)
+    practice = Practice(steps=1, rate=1.0, momentum=0.0, decay=0.0)
+    descend(model, pictures(5, 1), practice, Run("a", 1.0, 1e-12, 1), 1.0, torch.Generator().manual_seed(0))
+    assert all(bool((tensor != before[name]).all()) for name, tensor in weights_of(model).items())
+
+
+def test_no_sample_moves_the_model_by_more_than_its_clipped_gradient():
+    model = nn.Sequential(nn.Flatten(), nn.Linear(16, CLASSES))
+    before = weights_of(model)
+    practice = Practice(steps=1, rate=1.0, momentum=0.0, decay=0.0)
+    huge = Examples(1e4 * torch.ones(1, 1, 4, 4), torch.zeros(1, dtype=torch.int64))
+    descend(model, huge, practice, Run("a", 1e-9, 1.0, 1), 0.7, torch.Generator().manual_seed(0))
+    after = weights_of(model)
+    moved = sum(float((after[name] - before[name]).square().sum()) for name in after) ** 0.5
+    assert moved == pytest.approx(0.7, rel=1e-3)
+
+
+def test_the_same_training_taken_again_gives_the_same_and_spends_nothing_more(alice):
+    one, other = (fine_tune(alice, base(alice), 1) for _ in range(2))
+    assert same(one, other)
+    assert len(Ledger(alice.ledger).runs) == 1
+
+
+def test_two_trainings_of_one_round_have_noise_of_their_own(alice):
+    """Else the difference of the two arms of a judgement would have none."""
+    start = base(alice)
+    moved = {name: tensor + 1e-6 for name, tensor in start.items()}
+    fine_tune(alice, start, 1)
+    one, other = fine_tune(alice, start, 1), fine_tune(alice, moved, 1)
+    assert max(float((one[name] - other[name]).abs().max()) for name in one) > 0.01
+
+
+def test_the_noise_is_another_with_another_secret(alice, tmp_path):
+    bob = replace(alice, ledger=tmp_path / "bob.json")
+    assert not same(fine_tune(alice, base(alice), 1), fine_tune(bob, base(bob), 1))
+
+
+def test_the_ledger_is_for_its_owners_eyes(alice):
+    fine_tune(alice, base(alice), 1)
+    assert stat.S_IMODE(alice.ledger.stat().st_mode) == 0o600
+    assert len(bytes.fromhex(json.loads(alice.ledger.read_text())["secret"])) == 32
+
+
+# --- what it refuses ---
+
+
+def test_a_model_that_has_seen_the_samples_before_cannot_be_made_private(alice):
+    trained = fine_tune(alice.own, base(alice), 1)
+    with pytest.raises(BadInput, match="other weights than build_model"):
+        fine_tune(alice, trained, 1)
+    assert alice.claim() is None
+
+
+def test_a_damaged_ledger_is_no_empty_one(alice):
+    alice.ledger.write_text("{")
+    with pytest.raises(StateError, match="backup"):
+        fine_tune(alice, base(alice), 1)
+
+
+@pytest.mark.parametrize("change", [{"epsilon": 0.0}, {"rounds": 0}, {"clip": 0.0}, {"delta": 1.0}, {"delta": 0.0}])
+def test_a_budget_that_is_none_is_refused(alice, change):
+    with pytest.raises(ConfigError):
+        replace(alice, **change)
