@@ -33,7 +33,10 @@ class Account:
     actor: Actor
     training: OwnTraining
     alone: Weights
+    offer: Weights
+    """What it trains on from and offers."""
     model: Weights
+    """What it uses."""
     reputation: int = LEAST_REPUTATION
     bought: int = 0
     sold: int = 0
@@ -68,7 +71,7 @@ def play(scenario: Scenario) -> tuple[list[Account], list[Round]]:
     accounts = []
     for actor, training in zip(scenario.actors, trainings, strict=True):
         first = fine_tune(training, base, seed=0)
-        accounts.append(Account(actor, training, alone=first, model=first))
+        accounts.append(Account(actor, training, alone=first, offer=first, model=first))
     rounds = []
     for number in range(1, scenario.rounds + 1):
         round_ = play_round(scenario, number, accounts, base, manifest)
@@ -103,10 +106,10 @@ def play_round(scenario: Scenario, number: int, accounts: list[Account], base: W
         if index in shares:
             used = {seller: updates[seller] for seller in shares[index]}
             delivered = unflatten(personal_model(fixed, used, shares[index]), manifest)
-            adoption = adopt(account.training, account.model, delivered, len(used), seed=number)
-            account.model, rating = adoption.weights, adoption.rating
+            adoption = adopt(account.training, base, account.offer, delivered, len(used), seed=number)
+            account.offer, account.model, rating = adoption.offer, adoption.model, adoption.rating
         else:
-            account.model = fine_tune(account.training, account.model, seed=number)
+            account.offer = account.model = fine_tune(account.training, account.offer, seed=number)
         account.ratings += () if rating is None else (rating,)
         rated.append(replace(participants[index], rating=rating))
     round_ = replace(round_, participants=tuple(rated), settlement=settlement)
@@ -116,7 +119,7 @@ def play_round(scenario: Scenario, number: int, accounts: list[Account], base: W
 
 def offered(account: Account, base: Weights, seed: int, number: int) -> Weights:
     """The weights that an actor commits to."""
-    return noise(base, account.model, seed * 100 + number) if account.actor.offers_noise else account.model
+    return noise(base, account.offer, seed * 100 + number) if account.actor.offers_noise else account.offer
 
 
 def book(round_: Round, settlement: Settlement, accounts: list[Account]) -> None:

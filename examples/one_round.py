@@ -104,8 +104,9 @@ def _learn(trader: Trader, number: int) -> None:
         return
     path = trader.node.fetch(number, trader.node.folder / "bought.safetensors")
     bought = trader.node.task(trader.node.round(number)).tensors(path)
-    adoption = adopt(trader.training, trader.first, bought, len(trader.sellers), seed=number)
-    trader.after, trader.rating, trader.kept_own = adoption.weights, adoption.rating, adoption.kept_own
+    base = weights_of(trader.training.build_model())
+    adoption = adopt(trader.training, base, trader.first, bought, len(trader.sellers), seed=number)
+    trader.after, trader.rating, trader.kept_own = adoption.model, adoption.rating, adoption.kept_own
     if trader.rating is not None:
         trader.node.rate(number, trader.rating)
 

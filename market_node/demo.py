@@ -67,7 +67,10 @@ class Player:
     node: Node
     alone: Weights
     """Trained for the same steps on the same batches, without the market."""
+    offer: Weights
+    """What it trains on from and offers."""
     model: Weights
+    """What it uses."""
     spent: int = 0
     earned: int = 0
     bought: int = 0
@@ -158,18 +161,18 @@ class Demo:
         if row:
             path = player.node.fetch(number, player.node.folder / "bought.safetensors")
             delivered = player.node.task(player.node.round(number)).tensors(path)
-            adoption = adopt(player.training, player.model, delivered, len(row), seed=number)
-            player.model = adoption.weights
+            adoption = adopt(player.training, self.base, player.offer, delivered, len(row), seed=number)
+            player.offer, player.model = adoption.offer, adoption.model
             if adoption.rating is not None:
                 player.node.rate(number, adoption.rating)
         else:
-            player.model = fine_tune(player.training, player.model, seed=number)
+            player.offer = player.model = fine_tune(player.training, player.offer, seed=number)
         player.alone = fine_tune(player.training, player.alone, seed=number)
 
     def _offer(self, player: Player, number: int) -> Weights:
         if player.actor.offers_noise:
-            return noise(self.base, player.model, self.scenario.seed * 100 + number)
-        return player.model
+            return noise(self.base, player.offer, self.scenario.seed * 100 + number)
+        return player.offer
 
     # --- setting up ---
 
@@ -200,7 +203,7 @@ class Demo:
     ) -> Player:
         node = Node(folder / actor.name, *self._join(operator, account))
         first = fine_tune(training, self.base, seed=0)
-        return Player(actor, owner, training, node, alone=first, model=first)
+        return Player(actor, owner, training, node, alone=first, offer=first, model=first)
 
     def _terms(self) -> Terms:
         scenario = self.scenario

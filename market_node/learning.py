@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from itertools import islice
-from math import inf
+from math import inf, sqrt
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -23,6 +23,12 @@ Weights = dict[str, Tensor]
 
 TRUST = 200
 """n₀: on so many samples of its own, an owner gives its model and one that it bought equal shares."""
+
+JUDGED_BY = 1_000
+"""Training samples, at most, on which a buyer looks at a delivery before it mixes it in."""
+
+DRAWN_BACK = 0.5
+"""How far the model that a buyer uses lies back from the tuned mixture towards the mixture itself."""
 
 LEAST_RATED = 30
 """Hold-out samples below which a node does not rate: two standard errors would say nothing."""
@@ -118,21 +124,77 @@ def accuracy(model: nn.Module, examples: Examples, label_mix: Tensor | None = No
 # --- what a buyer makes of its delivery ---
 
 
-def mix(own: Weights, delivered: Weights, sellers: int, samples: int, trust: int = TRUST) -> Weights:
+def mix(
+    own: Weights, delivered: Weights, sellers: int, samples: int, trust: int = TRUST, useful: float = 1.0
+) -> Weights:
     """The mixture that a buyer trains on from: (1 − α) · own + α · delivered.
 
     Args:
         sellers: k, how many it bought from.
         samples: N, its own training samples.
         trust: n₀.
+        useful: what `usefulness` says of the delivery.
     """
-    alpha = share(sellers, samples, trust)
+    alpha = useful * share(sellers, samples, trust)
     return {name: tensor.lerp(delivered[name].to(tensor.dtype), alpha) for name, tensor in own.items()}
 
 
 def share(sellers: int, samples: int, trust: int = TRUST) -> float:
     """The share of its delivery in a buyer's mixture, α. Arguments as for `mix`."""
     return sellers * trust / (sellers * trust + samples)  # α = k·n₀ / (k·n₀ + N)
+
+
+def usefulness(base: Tensor, delivered: Tensor) -> float:
+    """How much of its share a delivery gets: all where it knows no less of the buyer's samples than a model that knows
+    nothing, none where its loss is twice as high, and evenly less in between.
+
+    No seller has seen the buyer's training samples, so that these tell as honestly as a hold-out.
+
+    Args:
+        base: loss of the task's base checkpoint on each of the buyer's training samples.
+        delivered: loss of the delivery on the same samples.
+
+    Returns:
+        0 to 1.
+    """
+    nothing, known = float(base.to(torch.float64).mean()), float(delivered.to(torch.float64).mean())
+    if not known < inf:  # or no number
+        return 0.0
+    if nothing <= 0:  # a loss that can be negative has no "twice"
+        return float(known <= nothing)
+    return min(1.0, max(0.0, 2 - known / nothing))
+
+
+def judged_by(training: Examples) -> Examples:
+    """The training samples on which a buyer looks at its delivery: `JUDGED_BY` at most, evenly from all."""
+    return training[:: max(1, -(-len(training) // JUDGED_BY))]
+
+
+def drawn_in(base: Weights, own: Weights, delivered: Weights) -> Weights:
+    """The delivery, its update shortened to the length of the buyer's own where it is longer.
+
+    Cosines know no length, so that a seller could offer its update ten times as long.
+
+    Args:
+        base: the task's base checkpoint, which updates count from.
+    """
+    longest, length = (_distance(base, weights) for weights in (own, delivered))
+    if not longest < length:
+        return delivered
+    return {name: tensor.lerp(delivered[name].to(tensor.dtype), longest / length) for name, tensor in base.items()}
+
+
+def drawn_back(tuned: Weights, mixture: Weights, useful: float, by: float = DRAWN_BACK) -> Weights:
+    """The model that a buyer uses: the tuned mixture, drawn back towards the mixture.
+
+    Few samples teach a model themselves rather than what they stand for; between where a fine-tuning began and where it
+    ended lie models that do better on others (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models").
+    """
+    return {name: tensor.lerp(mixture[name].to(tensor.dtype), useful * by) for name, tensor in tuned.items()}
+
+
+def _distance(one: Weights, other: Weights) -> float:
+    return sqrt(sum(float((other[name].double() - tensor.double()).square().sum()) for name, tensor in one.items()))
 
 
 def rating(own: Tensor, new: Tensor) -> int | None:
@@ -263,8 +325,10 @@ class OwnTraining:
 class Adoption:
     """What came of a delivery."""
 
-    weights: Weights
-    """What the owner uses from now on and offers in the next round."""
+    model: Weights
+    """What the owner uses."""
+    offer: Weights
+    """What it trains on from, and offers in the next round."""
     rating: int | None
     """Hundredths; None where its hold-out is too small to tell."""
     kept_own: bool
@@ -277,11 +341,18 @@ def fine_tune(training: Training, weights: Weights, seed: int) -> Weights:
 
 
 def adopt(
-    training: Training, own: Weights, delivered: Weights, sellers: int, seed: int, trust: int = TRUST
+    training: Training,
+    base: Weights,
+    own: Weights,
+    delivered: Weights,
+    sellers: int,
+    seed: int,
+    trust: int = TRUST,
 ) -> Adoption:
     """Mixes a delivery in, fine-tunes, rates and guards.
 
     Args:
+        base: the task's base checkpoint.
         own: the weights that the buyer offered in the round.
         delivered: its personal model.
         sellers: how many it bought from.
@@ -290,11 +361,24 @@ def adopt(
     """
     shares = training.load_data()
     samples = len(shares.training)
-    kept = _tuned(training, own, seed)
-    mixed = _tuned(training, mix(own, delivered, sellers, samples, trust), seed)
-    before, after = (training.evaluate(model, shares.holdout).detach() for model in (kept, mixed))
-    keep = keeps_own(before, after, samples)
-    return Adoption(weights_of(kept if keep else mixed), rating(before, after), keep)
+    near = drawn_in(base, own, delivered)
+    judges = judged_by(shares.training)
+    useful = usefulness(*(_losses(training, weights, judges) for weights in (base, near)))
+    mixture = mix(own, near, sellers, samples, trust, useful)
+    alone, tuned = (fine_tune(training, weights, seed) for weights in (own, mixture))
+    before, after = (_losses(training, weights, shares.holdout) for weights in (alone, tuned))
+    if keeps_own(before, after, samples):
+        return Adoption(alone, alone, rating(before, after), kept_own=True)
+    used = drawn_back(tuned, mixture, useful)
+    if len(shares.holdout) >= LEAST_RATED and _losses(training, used, shares.holdout).mean() > after.mean():
+        used = tuned
+    return Adoption(used, tuned, rating(before, after), kept_own=False)
+
+
+def _losses(training: Training, weights: Weights, examples: Examples) -> Tensor:
+    model = training.build_model()
+    model.load_state_dict(weights)
+    return training.evaluate(model, examples).detach()
 
 
 def _tuned(training: Training, weights: Weights, seed: int) -> nn.Module:

@@ -43,6 +43,10 @@ class Lesson:
     """From how many the personal model was bought."""
     trust: int = 200
     """n₀ of the mixture."""
+    base: str | None = None
+    """The task's base checkpoint, where there is a delivery."""
+    model: str | None = None
+    """Where the model to use goes, where there is a delivery; `out` is the one to train on from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +56,7 @@ class Learned:
     samples: int
     """What it was trained on."""
     loss: float | None
-    """Mean loss of the new weights on the hold-out samples; None where there are none."""
+    """Mean loss of the model to use on the hold-out samples; None where there are none."""
     loss_before: float | None
     """The same of the weights at the start."""
     seconds: float
@@ -91,14 +95,18 @@ def learn(lesson: Lesson) -> Learned:
         loss_before = _loss(training, start, shares.holdout) if held_out else None
         rating, kept_own = None, False
         if lesson.delivered is None:
-            weights = fine_tune(training, start, lesson.seed)
+            made = {lesson.out: fine_tune(training, start, lesson.seed)}
         else:
-            adoption = adopt(training, start, load_file(lesson.delivered), lesson.sellers, lesson.seed, lesson.trust)
-            weights, rating, kept_own = adoption.weights, adoption.rating, adoption.kept_own
-        loss = _loss(training, weights, shares.holdout) if held_out else None
-    if odd := [name for name, tensor in weights.items() if not tensor.isfinite().all()]:
-        raise BadInput(f"the training {lesson.training!r} has diverged: tensor {odd[0]!r} is not finite")
-    write_weights(lesson.out, {name: tensor.contiguous() for name, tensor in weights.items()})
+            assert lesson.base is not None and lesson.model is not None
+            base, delivered = load_file(lesson.base), load_file(lesson.delivered)
+            adoption = adopt(training, base, start, delivered, lesson.sellers, lesson.seed, lesson.trust)
+            made = {lesson.out: adoption.offer, lesson.model: adoption.model}
+            rating, kept_own = adoption.rating, adoption.kept_own
+        loss = _loss(training, list(made.values())[-1], shares.holdout) if held_out else None
+    for path, weights in made.items():
+        if odd := [name for name, tensor in weights.items() if not tensor.isfinite().all()]:
+            raise BadInput(f"the training {lesson.training!r} has diverged: tensor {odd[0]!r} is not finite")
+        write_weights(path, {name: tensor.contiguous() for name, tensor in weights.items()})
     seconds = round(time.monotonic() - began, 3)
     learned = Learned(samples, loss, loss_before, seconds, rating, kept_own, _claimed(lesson.training, training))
     with replacing(figures_of(Path(lesson.out)), 0o600) as file:

@@ -31,11 +31,11 @@ class Crowd:
         ends = torch.tensor([0, *(shape.numel() for shape in self.shapes.values())]).cumsum(0).tolist()
         self.places = {name: slice(*ends) for name, ends in zip(self.shapes, pairwise(ends), strict=True)}
         self.size = ends[-1]
+        self._start = torch.cat([tensor.detach().flatten() for tensor in self.model.parameters()])
 
     def base(self, clients: int) -> Tensor:
         """The base checkpoint, once for each client."""
-        flat = torch.cat([tensor.detach().flatten() for tensor in self.model.parameters()])
-        return flat.repeat(clients, 1)
+        return self._start.repeat(clients, 1)
 
     def split(self, weights: Tensor) -> Weights:
         """One client's weights by name. `weights`: one row; the result shares its memory."""

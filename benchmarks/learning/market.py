@@ -4,6 +4,7 @@ What a buyer makes of its delivery is `market_node.learning`'s, not a copy.
 """
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -11,7 +12,20 @@ from torch import Tensor
 
 from market_node.aggregate import personal_model
 from market_node.fixed import update_of
-from market_node.learning import LEAST_RATED, TRUST, keeps_own, rating, share
+from market_node.learning import (
+    DRAWN_BACK,
+    LEAST_RATED,
+    TRUST,
+    Weights,
+    drawn_back,
+    drawn_in,
+    judged_by,
+    keeps_own,
+    losses,
+    mix,
+    rating,
+    usefulness,
+)
 from market_node.records import LEAST_REPUTATION, ONE, Bid, Model, Participant, Reveal, Round, Settlement, Terms
 from market_node.settlement import reputations, row_weights, settle
 from market_node.sketch import sketch
@@ -34,14 +48,9 @@ class Rule:
     cost: float = 1.0
     """Tokens for each copy: the paper's c."""
     trust: int = TRUST
-    counted: int = 32
-    """So many sellers at most count for the share of a delivery in the mixture."""
-    head: float = 1.0
-    """The last layer's share, relative to the others'."""
-    fade: float = 0.0
-    """By how much the shares have fallen in the last round, in a straight line."""
-    anchor: float = 0.0
-    """How far the last model is drawn back to the mixture that it was trained from."""
+    """n₀ of the mixtures."""
+    back: float = DRAWN_BACK
+    """How far the models that are used are drawn back."""
 
 
 def market(lab: Lab, **knobs: float) -> Tensor:
@@ -52,7 +61,7 @@ def market(lab: Lab, **knobs: float) -> Tensor:
     for number in range(1, lab.rounds + 1):
         weights = stand.play(number, weights)
     lab.notes |= {"paid": stand.paid.tolist(), "earned": stand.earned.tolist(), "ratings": stand.ratings}
-    return weights
+    return stand.used
 
 
 class Stand:
@@ -60,55 +69,92 @@ class Stand:
 
     def __init__(self, lab: Lab, rule: Rule) -> None:
         self.lab, self.rule = lab, rule
-        self.manifest = manifest_of(lab.crowd.split(lab.base[0]))
-        self.fixed = flatten(lab.crowd.split(lab.base[0]), self.manifest)
+        self.base = lab.crowd.split(lab.base[0])
+        self.manifest = manifest_of(self.base)
+        self.fixed = flatten(self.base, self.manifest)
         self.reputations = [LEAST_REPUTATION] * lab.clients
         self.paid, self.earned = torch.zeros(lab.clients), torch.zeros(lab.clients)
         self.ratings: list[int] = []
         self.kept = 0
+        self.used = lab.base
+        """The models that the clients use since the last round, `clients x weights`."""
+        self._ignorance: dict[int, Tensor] = {}
 
     def play(self, number: int, weights: Tensor) -> Tensor:
-        """One round, and the training after it."""
-        updates = [update_of(flatten(self.lab.crowd.split(row), self.manifest), self.fixed) for row in weights]
+        """One round, and the training after it. What is trained on from, `clients x weights`."""
+        updates = [self.update(row) for row in weights]
         round_ = self._round(number, updates)
         settlement = settle(round_, frozenset())
-        shares = row_weights(round_, settlement)
         self.lab.trade(self._book(settlement), weights)
-        mixed = weights.clone()
-        for buyer, sellers in shares.items():
-            delivered = unflatten(personal_model(self.fixed, {s: updates[s] for s in sellers}, sellers), self.manifest)
-            mixed[buyer] += self._shares(number, len(sellers), buyer) * (self.lab.crowd.join(delivered) - mixed[buyer])
-        return self._adopt(number, weights, mixed, round_, settlement)
+        delivered = self.deliveries(round_, settlement, updates)
+        return self._adopt(number, weights, delivered, round_, settlement)
 
-    def _shares(self, number: int, sellers: int, buyer: int) -> Tensor:
-        """The share of the delivery in each weight of the mixture."""
-        fading = 1 - self.rule.fade * (number - 1) / max(1, self.lab.rounds - 1)
-        samples = self.lab.federation.samples[buyer]
-        alpha = fading * share(min(sellers, self.rule.counted), samples, self.rule.trust)
-        return torch.where(self.lab.crowd.columns(1), alpha * self.rule.head, alpha)
+    def update(self, row: Tensor) -> Tensor:
+        """What a client offers, in fixed point."""
+        return update_of(flatten(self.lab.crowd.split(row), self.manifest), self.fixed)
 
-    def _adopt(self, number: int, own: Tensor, mixed: Tensor, round_: Round, settlement: Settlement) -> Tensor:
+    def deliveries(self, round_: Round, settlement: Settlement, updates: Sequence[Tensor]) -> dict[int, Weights]:
+        """Buyer → its personal model."""
+        shares = row_weights(round_, settlement)
+        return {
+            buyer: unflatten(personal_model(self.fixed, {s: updates[s] for s in sellers}, sellers), self.manifest)
+            for buyer, sellers in shares.items()
+        }
+
+    def mixture(self, buyer: int, own: Tensor, delivered: Weights, sellers: int) -> tuple[Tensor, float]:
+        """What a buyer trains on from, one row, and how useful its delivery is. By `market_node.learning`'s rules."""
+        crowd, samples = self.lab.crowd, self.lab.federation.samples[buyer]
+        mine = crowd.split(own)
+        near = drawn_in(self.base, mine, delivered)
+        useful = usefulness(self._knows_nothing(buyer), self._training_losses(near, buyer))
+        return crowd.join(mix(mine, near, sellers, samples, self.rule.trust, useful)), useful
+
+    def _knows_nothing(self, buyer: int) -> Tensor:
+        if buyer not in self._ignorance:
+            self._ignorance[buyer] = self._training_losses(self.base, buyer)
+        return self._ignorance[buyer]
+
+    def _training_losses(self, weights: Weights, client: int) -> Tensor:
+        samples = judged_by(self.lab.federation.owners[client].training)
+        return losses(self.lab.crowd.load(self.lab.crowd.join(weights)), samples)
+
+    def _adopt(
+        self, number: int, own: Tensor, delivered: Mapping[int, Weights], round_: Round, settlement: Settlement
+    ) -> Tensor:
         """Trains on from the mixtures, and rates and guards where there is a hold-out to do it with."""
+        mixed, useful = own.clone(), dict.fromkeys(range(self.lab.clients), 0.0)
+        for buyer, model in delivered.items():
+            mixed[buyer], useful[buyer] = self.mixture(buyer, own[buyer], model, len(settlement.rows[buyer]))
         tuned = self.lab.train(mixed, number)
-        if number == self.lab.rounds:
-            tuned.lerp_(mixed, self.rule.anchor)
+        self.used = tuned.clone()
         owners = self.lab.federation.owners
-        judges = [i for i, owner in enumerate(owners) if settlement.rows[i] and len(owner.holdout) >= LEAST_RATED]
-        alone = self.lab.train(own[judges], number, rows=judges)
+        judges = [buyer for buyer in delivered if len(owners[buyer].holdout) >= LEAST_RATED]
+        alone = dict(zip(judges, self.lab.train(own[judges], number, rows=judges), strict=True))
         participants = list(round_.participants)
-        for buyer, before in zip(judges, alone, strict=True):
-            losses = [self.lab.holdout_losses(row, buyer) for row in (before, tuned[buyer])]
-            said = rating(*losses)
+        for buyer in delivered:
+            drawn = self._drawn_back(tuned[buyer], mixed[buyer], useful[buyer])
+            if buyer not in alone:
+                self.used[buyer] = drawn
+                continue
+            rows = (alone[buyer], tuned[buyer], drawn)
+            before, after, back = (self.lab.holdout_losses(row, buyer) for row in rows)
+            said = rating(before, after)
             participants[buyer] = replace(participants[buyer], rating=said)
             self.ratings += [] if said is None else [said]
-            if keeps_own(*losses, self.lab.federation.samples[buyer]):
-                tuned[buyer] = before
+            if keeps_own(before, after, self.lab.federation.samples[buyer]):
+                tuned[buyer] = self.used[buyer] = alone[buyer]
                 self.kept += 1
+            elif back.mean() <= after.mean():
+                self.used[buyer] = drawn
         rated = replace(round_, participants=tuple(participants))
         self.reputations = list(reputations(rated, settlement, self.reputations))
         return tuned
 
-    def _round(self, number: int, updates: list[Tensor]) -> Round:
+    def _drawn_back(self, tuned: Tensor, mixed: Tensor, useful: float) -> Tensor:
+        crowd = self.lab.crowd
+        return crowd.join(drawn_back(crowd.split(tuned), crowd.split(mixed), useful, self.rule.back))
+
+    def _round(self, number: int, updates: Sequence[Tensor]) -> Round:
         seed = hashlib.sha256(f"benchmark {self.lab.seed} {number}".encode()).digest()
         participants = tuple(
             Participant(

@@ -31,7 +31,8 @@ class Setting:
     deal: Callable[[int], tuple[Owner, ...]]
     """Seed → the clients."""
     architecture: Mapping[str, Any] = field(default_factory=lambda: CNN)
-    practice: Practice = field(default_factory=lambda: Practice(steps=40, rate=0.03, cools=True))
+    practice: Practice = field(default_factory=lambda: Practice(steps=40, rate=0.06, cools=True))
+    """The rate is the one that `tune.rates` chose for local training and FedAvg with fine-tuning."""
     rounds: int = 10
 
     def lab(self, seed: int) -> Lab:
@@ -69,7 +70,7 @@ FASHION = tuple(
 OTHERS = (
     Setting("emoji", data.emoji, {"kind": "cnn", "input": [1, 28, 28], "classes": data.EMOJI_CLASSES}),
     Setting("glosses", data.glosses, {"kind": "mlp", "input": [data.WORDS], "hidden": [32], "classes": data.FIELDS},
-            Practice(steps=40, rate=0.2, cools=True)),
+            Practice(steps=40, rate=0.4, cools=True)),
     Setting("Ta-Feng", data.ta_feng, {"kind": "mlp", "input": [data.BASKET], "hidden": [32], "classes": data.PRICES},
             Practice(steps=40, rate=0.1, cools=True)),
 )  # fmt: skip

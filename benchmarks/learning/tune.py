@@ -1,18 +1,21 @@
 """Every method's knobs, chosen with the same effort: as many trials each, on a seed that no table uses.
 
+    python -m benchmarks.learning rates
     python -m benchmarks.learning tune
 
-The result is tuned.json; the tables read it. Local training and FedAvg have no knobs.
+The first says which learning rate is best for each kind of data; settings.py has it. The second writes tuned.json; the
+tables read it. Local training and FedAvg have no knobs.
 """
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
 from .runs import Result
-from .settings import FASHION
+from .settings import FASHION, OTHERS, Setting
 
 Knobs = Mapping[str, Any]
 
@@ -22,6 +25,18 @@ SEEDS = (1000,)
 SETTINGS = tuple(
     setting for setting in FASHION if setting.name in ("five classes, 60", "clusters, 200", "Dirichlet, 600")
 )
+
+RATES: Mapping[str, tuple[float, ...]] = {
+    "Fashion-MNIST": (0.03, 0.06, 0.1),
+    "emoji": (0.03, 0.06, 0.1),
+    "glosses": (0.1, 0.2, 0.4, 0.8),
+    "Ta-Feng": (0.03, 0.1, 0.2, 0.4),
+}
+
+RATED = ("local", "FedAvg + fine-tuning")
+"""The rate is one for all methods: the best for these two together, so that neither side of a comparison is starved."""
+
+RATE_SEEDS = (1000, 1001)
 
 TUNED = Path(__file__).with_name("tuned.json")
 
@@ -67,6 +82,29 @@ def tuned(method: str) -> Knobs:
     if not TUNED.exists():
         return {}
     return json.loads(TUNED.read_text())["knobs"].get(method, {})
+
+
+def rates(play: Callable[[Any, str, int, Knobs], Result]) -> str:
+    """The mean accuracy at each rate, Markdown."""
+    said = []
+    for name, tried in RATES.items():
+        settings = [each for each in (*FASHION, *OTHERS) if each.name == name] or FASHION
+        found = {rate: mean(_at(play, setting, rate) for setting in settings) for rate in tried}
+        best = max(found, key=lambda rate: found[rate])
+        said.append(f"- {name}: " + ", ".join(
+            f"{'**' * (rate == best)}{rate}{'**' * (rate == best)} {accuracy:.1f} %" for rate, accuracy in found.items()
+        ))  # fmt: skip
+    return "\n".join(said)
+
+
+def _at(play: Callable[[Any, str, int, Knobs], Result], setting: Setting, rate: float) -> float:
+    return mean(mean(play(each, method, seed, {}).accuracies) for each, method, seed in rated(setting, rate))
+
+
+def rated(setting: Setting, rate: float) -> list[tuple[Setting, str, int]]:
+    """The runs that judge a rate."""
+    changed = replace(setting, practice=replace(setting.practice, rate=rate))
+    return [(changed, method, seed) for method in RATED for seed in RATE_SEEDS]
 
 
 def choose(play: Callable[[Any, str, int, Knobs], Result]) -> None:

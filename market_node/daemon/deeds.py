@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ..aggregator import Aggregator
 from ..chain import Receipt
@@ -18,7 +19,7 @@ from . import steps
 from .outlook import Outlook
 from .patience import Patience
 from .steps import Step, row_of
-from .studies import ADOPTED, DELIVERED, OFFER, Beginning
+from .studies import ADOPTED, DELIVERED, MODEL, OFFER, Beginning
 
 TRIES_BEFORE_REJECTING = 3
 """So often a delivery must have failed to come before the node says on chain that there is none."""
@@ -124,9 +125,8 @@ class Deeds:
         if beginning is not None and beginning.is_new:
             self.studies.offer_as_it_is(step.round, beginning)
             return Done()
-        self.node.task(round_)  # fetches the base checkpoint
-        base = self.node.folder / "tasks" / f"{round_.terms.task.hex()}.safetensors"
-        return self._begin(step, base if beginning is None else beginning.weights, OFFER)
+        base = self._base(round_)
+        return self._begin(step, OFFER, start=base if beginning is None else beginning.weights)
 
     def commit(self, step: Step) -> Done:
         join = self.outlook.joining[step.round]
@@ -156,12 +156,19 @@ class Deeds:
         return Done("fetched what was bought")
 
     def evaluate(self, step: Step) -> Done:
-        beginning = self._newest(self.node.round(step.round))
+        round_ = self.node.round(step.round)
+        beginning = self._newest(round_)
         if beginning is None:
             raise NotFound("the model that was offered is gone, so there is nothing to mix the delivery with")
-        sellers = len(row_of(self.outlook.of(step.round), self.outlook.account))
-        delivered = self.studies.path(step.round, DELIVERED)
-        return self._begin(step, beginning.weights, ADOPTED, str(delivered), sellers)
+        return self._begin(
+            step,
+            ADOPTED,
+            start=beginning.weights,
+            delivered=str(self.studies.path(step.round, DELIVERED)),
+            sellers=len(row_of(self.outlook.of(step.round), self.outlook.account)),
+            base=str(self._base(round_)),
+            model=str(self.studies.path(step.round, MODEL)),
+        )
 
     def rate(self, step: Step) -> Done:
         judged = self.studies.judged(step.round)
@@ -185,13 +192,17 @@ class Deeds:
         key, outcome = told
         return key, outcome if isinstance(outcome, str) else Done(self._report(key, outcome))
 
-    def _begin(self, step: Step, start: Path, what: str, delivered: str | None = None, sellers: int = 0) -> Done:
+    def _base(self, round_: Round) -> Path:
+        """The task's base checkpoint, fetched where it is not here."""
+        self.node.task(round_)
+        return self.node.folder / "tasks" / f"{round_.terms.task.hex()}.safetensors"
+
+    def _begin(self, step: Step, what: str, start: Path, **lesson: Any) -> Done:
         policy = self.policy.participant
         assert policy is not None
         out = str(self.studies.path(step.round, what))
-        trust, seed = self.mixing, step.round
-        lesson = Lesson(policy.training, self.training_folder, str(start), out, seed, delivered, sellers, trust)
-        self.trainer.begin(step.key, lesson)
+        asked = {"seed": step.round, "trust": self.mixing} | lesson
+        self.trainer.begin(step.key, Lesson(policy.training, self.training_folder, str(start), out, **asked))
         return Done("training")
 
     def _newest(self, round_: Round) -> Beginning | None:

@@ -3,6 +3,7 @@
     7-offer.safetensors      committed in round 7      7-offer.json      its figures
     7-delivered.safetensors  bought in round 7
     7-adopted.safetensors    what came of both         7-adopted.json    its figures, with the rating
+    7-model.safetensors      the same, for use: `learning.drawn_back`
 
 Figures are written last, so a model with figures is whole. They stay; weights go when newer ones have replaced them.
 """
@@ -15,7 +16,7 @@ from pathlib import Path
 from ..files import replacing
 from ..trainer import Learned, figures_of, read_learned
 
-OFFER, DELIVERED, ADOPTED = "offer", "delivered", "adopted"
+OFFER, DELIVERED, ADOPTED, MODEL = "offer", "delivered", "adopted", "model"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class Studies:
         self.folder = folder
 
     def path(self, number: int, what: str) -> Path:
-        """Where a round's `OFFER`, `DELIVERED` or `ADOPTED` model is, or will be."""
+        """Where a round's `OFFER`, `DELIVERED`, `ADOPTED` or `MODEL` is, or will be."""
         return self.folder / f"{number}-{what}.safetensors"
 
     def has(self, number: int, what: str) -> bool:
@@ -73,7 +74,12 @@ class Studies:
     def prune(self, ended: Collection[int], rounds: Collection[int]) -> None:
         """Deletes the weights of ended rounds of one task, unless they are the newest of all its rounds."""
         newest = self.newest(rounds)
-        for path in (self.path(number, what) for number in ended for what in (OFFER, DELIVERED, ADOPTED)):
-            if newest is not None and path != newest.weights:
+        if newest is None:
+            return
+        needed = {newest.weights}
+        if newest.is_new:
+            needed.add(newest.weights.with_name(newest.weights.name.replace(ADOPTED, MODEL)))
+        for path in (self.path(number, what) for number in ended for what in (OFFER, DELIVERED, ADOPTED, MODEL)):
+            if path not in needed:
                 for old in (path, path.with_suffix(".log")):
                     old.unlink(missing_ok=True)

@@ -22,13 +22,17 @@ from market_node.learning import (
     Practice,
     accuracy,
     adopt,
+    drawn_back,
+    drawn_in,
     find_training,
     fine_tune,
+    judged_by,
     keeps_own,
     losses,
     mix,
     rating,
     train,
+    usefulness,
     weights_of,
 )
 
@@ -267,11 +271,42 @@ def test_losses_of_different_samples_are_refused():
         rating(torch.ones(40), torch.ones(39))
 
 
+# --- how much of a delivery is mixed in ---
+
+
+@pytest.mark.parametrize(
+    ("delivered", "useful"), [(0.1, 1.0), (2.0, 1.0), (2.5, 0.75), (3.0, 0.5), (4.0, 0.0), (50.0, 0.0), (nan, 0.0)]
+)
+def test_a_delivery_counts_less_the_less_it_knows(delivered, useful):
+    assert usefulness(torch.full((3,), 2.0), torch.full((3,), delivered)) == pytest.approx(useful)
+
+
+def test_where_losses_can_be_negative_a_delivery_must_know_no_less_than_the_base():
+    base = torch.tensor([-1.0])
+    assert [usefulness(base, torch.tensor([loss])) for loss in (-1.5, -1.0, -0.9)] == [1, 1, 0]
+
+
+def test_a_longer_update_is_drawn_in_to_the_length_of_the_own():
+    base, own = {"w": torch.tensor([1.0, 1.0])}, {"w": torch.tensor([1.0, 3.0])}
+    assert drawn_in(base, own, {"w": torch.tensor([21.0, 1.0])})["w"].tolist() == [3.0, 1.0]
+    assert drawn_in(base, own, {"w": torch.tensor([2.0, 1.0])})["w"].tolist() == [2.0, 1.0]
+
+
+def test_an_owner_looks_at_a_thousand_samples_at_most_and_from_all_parts():
+    samples = Examples(torch.zeros(2500, 1), torch.arange(2500))
+    assert judged_by(samples).labels.tolist() == list(range(0, 2500, 3))
+    assert len(judged_by(samples[:1000])) == 1000
+
+
 # --- adopting a delivery ---
 
 
+def base_of(training):
+    return weights_of(training.build_model())
+
+
 def model_of(training, seed=0):
-    return fine_tune(training, weights_of(training.build_model()), seed)
+    return fine_tune(training, base_of(training), seed)
 
 
 def good_model():
@@ -287,18 +322,18 @@ def bad_model():
 def test_a_delivery_equal_to_the_own_model_changes_nothing():
     ada = own_training()
     own = model_of(ada)
-    adoption = adopt(ada, own, own, sellers=1, seed=7)
+    adoption = adopt(ada, base_of(ada), own, own, sellers=1, seed=7)
     assert adoption.rating == NEITHER
-    assert same(adoption.weights, fine_tune(ada, own, seed=7))
+    assert same(adoption.offer, fine_tune(ada, own, seed=7))
 
 
 def test_a_good_delivery_is_rated_better_and_lowers_the_loss():
     ada = own_training(steps=10)
     own = model_of(ada)
-    adoption = adopt(ada, own, good_model(), sellers=2, seed=7)
+    adoption = adopt(ada, base_of(ada), own, good_model(), sellers=2, seed=7)
     assert adoption.rating == BETTER
     models = [ada.build_model(), ada.build_model()]
-    for model, weights in zip(models, (fine_tune(ada, own, seed=7), adoption.weights), strict=True):
+    for model, weights in zip(models, (fine_tune(ada, own, seed=7), adoption.offer), strict=True):
         model.load_state_dict(weights)
     alone, after = (losses(model, ada.shares.test).mean() for model in models)
     assert after < alone
@@ -307,22 +342,47 @@ def test_a_good_delivery_is_rated_better_and_lowers_the_loss():
 def test_an_owner_of_200_samples_drops_a_bad_delivery_and_goes_on_as_if_alone():
     ada = own_training(training=200, steps=10)
     own = model_of(ada)
-    adoption = adopt(ada, own, bad_model(), sellers=8, seed=7)
+    adoption = adopt(ada, base_of(ada), own, bad_model(), sellers=8, seed=7)
     assert (adoption.kept_own, adoption.rating) == (True, WORSE)
-    assert same(adoption.weights, fine_tune(ada, own, seed=7))
+    assert same(adoption.offer, fine_tune(ada, own, seed=7))
 
 
 def test_an_owner_of_fewer_keeps_the_mixture_and_rates_it_all_the_same():
     ada = own_training(training=199, steps=10)
-    adoption = adopt(ada, model_of(ada), bad_model(), sellers=8, seed=7)
+    adoption = adopt(ada, base_of(ada), model_of(ada), bad_model(), sellers=8, seed=7)
     assert (adoption.kept_own, adoption.rating) == (False, WORSE)
+
+
+def test_what_is_used_lies_between_the_tuned_mixture_and_the_mixture():
+    ada = own_training(holdout=10, steps=10)  # too few to say otherwise
+    own = model_of(ada)
+    adoption = adopt(ada, base_of(ada), own, good_model(), sellers=2, seed=7)
+    near = drawn_in(base_of(ada), own, good_model())
+    mixture = mix(own, near, sellers=2, samples=100)
+    assert same(adoption.offer, fine_tune(ada, mixture, seed=7))
+    assert same(adoption.model, drawn_back(adoption.offer, mixture, useful=1.0))
+
+
+def test_what_is_used_is_not_drawn_back_where_the_hold_out_says_that_it_harms():
+    ada = own_training(training=199, steps=10)
+    adoption = adopt(ada, base_of(ada), model_of(ada), bad_model(), sellers=8, seed=7)
+    assert same(adoption.model, adoption.offer)
+
+
+def test_a_delivery_that_knows_the_opposite_is_not_mixed_in():
+    ada = own_training(steps=200)
+    own, base = model_of(ada), base_of(ada)
+    wrong = {**base, "3.bias": base["3.bias"] + torch.linspace(-9, 9, 10)}  # as long as it may be, and of no use
+    adoption = adopt(ada, base, own, wrong, sellers=2, seed=7)
+    assert same(adoption.offer, fine_tune(ada, own, seed=7))
+    assert same(adoption.model, adoption.offer)
 
 
 def test_adopting_leaves_its_arguments_alone():
     ada = own_training()
     own, delivered = model_of(ada), good_model()
     copies = [{name: tensor.clone() for name, tensor in weights.items()} for weights in (own, delivered)]
-    adopt(ada, own, delivered, sellers=1, seed=7)
+    adopt(ada, base_of(ada), own, delivered, sellers=1, seed=7)
     assert same(own, copies[0])
     assert same(delivered, copies[1])
 

@@ -148,9 +148,9 @@ def test_a_model_that_is_half_alike_counts_for_half_its_samples():
 
 def test_the_markets_knobs_reach_the_mixture():
     plain = METHODS["market"](lab(), floor=0.0)
-    assert not torch.equal(plain, METHODS["market"](lab(), floor=0.0, head=0.0))
-    assert not torch.equal(plain, METHODS["market"](lab(), floor=0.0, fade=1.0))
-    assert not torch.equal(plain, METHODS["market"](lab(), floor=0.0, anchor=0.5))
+    assert not torch.equal(plain, METHODS["market"](lab(), floor=0.0, trust=1))
+    assert not torch.equal(plain, METHODS["market"](lab(), floor=0.0, back=0.0))
+    assert not torch.equal(plain, METHODS["market"](lab(), floor=0.0, max_sellers=1))
     torch.testing.assert_close(METHODS["market"](lab(), value=1e-9), methods.local(lab()))
 
 

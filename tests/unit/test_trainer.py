@@ -51,8 +51,9 @@ ALICES = """
 def school(tmp_path, request):
     """Writes a module of its own for each test, with changes to Alice's training, and makes lessons of it."""
     name = f"training_{abs(hash(request.node.name))}"
-    start, delivered = tmp_path / "start.safetensors", tmp_path / "delivered.safetensors"
-    write_weights(start, {"weight": torch.zeros(1, 3), "bias": torch.zeros(1)})
+    base, start, delivered = (tmp_path / f"{what}.safetensors" for what in ("base", "start", "delivered"))
+    write_weights(base, {"weight": torch.zeros(1, 3), "bias": torch.zeros(1)})
+    write_weights(start, {"weight": torch.tensor([[-1.0, 2.0, 0.5]]), "bias": torch.zeros(1)})
     write_weights(delivered, {"weight": torch.tensor([[1.0, -2.0, 0.5]]), "bias": torch.zeros(1)})
 
     def lesson(more: str = "", **changes: object) -> Lesson:
@@ -60,6 +61,8 @@ def school(tmp_path, request):
         (tmp_path / f"{name}.py").write_text(text)
         out = str(tmp_path / "out.safetensors")
         plain = {"training": f"{name}:Training", "folder": str(tmp_path), "start": str(start), "out": out, "seed": 1}
+        if "delivered" in changes:
+            plain |= {"base": str(base), "model": str(tmp_path / "model.safetensors")}
         return Lesson(**{**plain, **changes})
 
     lesson.delivered = str(delivered)
@@ -82,6 +85,13 @@ def test_a_delivery_that_is_better_is_mixed_in_and_rated(school):
     learned = learn(school(delivered=school.delivered, sellers=3))
     assert learned.rating == 100
     assert not learned.kept_own
+
+
+def test_the_model_to_use_lies_beside_the_one_to_train_on_from(school):
+    lesson = school(delivered=school.delivered, sellers=3)
+    learn(lesson)
+    used, tuned = (load_file(path)["weight"] for path in (lesson.model, lesson.out))
+    assert used.shape == tuned.shape and used.isfinite().all()
 
 
 def test_without_hold_out_samples_there_is_no_loss_and_no_rating(school):
