@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from statistics import mean, stdev
 
 from benchmarks.document import TREE, machine, table
 
-from .methods import METHODS
+from .methods import COST, METHODS, paper_gain
 from .runs import Result
 
 FIGURES = TREE / "docs" / "figures"
@@ -16,6 +17,7 @@ Runs = Mapping[tuple[str, str, int], Result]
 """(setting, method, seed) → result; whichever are there."""
 
 MARKET = "market"
+AGAIN = "local, other batches"
 BASELINES = [method for method in METHODS if method not in ("local", MARKET)]
 
 
@@ -112,10 +114,11 @@ def report(runs: Runs, settings: Sequence[str]) -> str:
             "![points over local](figures/learning.svg)",
             "Economic utility, the paper's: Σ over rounds of √(K/N) − √(K/(N + x)) less c for each model given away, "
             "K = 5·10⁵, c = 1; mean over clients.",
-            table(["setting", *METHODS], _worth(runs, settings, like=False)),
+            table(["setting", *METHODS, "the most possible"], _worth(runs, settings, like=False)),
             "The same, with the samples of a model counted for as much as its update is like the buyer's (its cosine, "
             "in that method's own round):",
             table(["setting", *METHODS], _worth(runs, settings, like=True)),
+            _chance(runs, settings),
             "Time of one core for one run:",
             table(["", *METHODS], costs),
             promises(runs, settings),
@@ -123,11 +126,19 @@ def report(runs: Runs, settings: Sequence[str]) -> str:
     )
 
 
+def _chance(runs: Runs, settings: Sequence[str]) -> str:
+    """What a point is worth: how many clients lose one by nothing but the order of their batches."""
+    there = [setting for setting in settings if seeds(runs, setting, AGAIN)]
+    lost = ", ".join(f"{100 * losers(runs, setting, AGAIN):.0f} % ({setting})" for setting in there)
+    return f"Of the clients, so many lose over a point by local training with their batches in another order: {lost}."
+
+
 def _worth(runs: Runs, settings: Sequence[str], *, like: bool) -> list[list[str]]:
-    return [
+    rows = [
         [setting, *(f"{utility(runs, setting, method, like=like).mean:.0f}" for method in METHODS)]
         for setting in settings
     ]
+    return rows if like else [[*row, f"{_ceiling(runs, row[0]):.0f}"] for row in rows]
 
 
 def _span(counts: Sequence[int]) -> str:
@@ -151,34 +162,29 @@ def promises(runs: Runs, settings: Sequence[str]) -> str:
     for setting in settings:
         got = points(runs, setting, MARKET)
         if setting in LEAST:
-            said.append(_promise(f"{setting}: at least {LEAST[setting]:+} over local", got.mean - LEAST[setting]))
+            said.append(promise(f"{setting}: at least {LEAST[setting]:+} over local", got.mean - LEAST[setting]))
             if setting.endswith("600"):
                 lost = losers(runs, setting, MARKET)
-                said.append(_promise(f"{setting}: at most 5 % lose over a point", 5 - 100 * lost, "percent"))
+                said.append(promise(f"{setting}: at most 5 % lose over a point", 5 - 100 * lost, "percent"))
         else:
             tuned = points(runs, setting, "FedAvg + fine-tuning")
-            said.append(_promise(f"{setting}: above local and FedAvg + fine-tuning", got.mean - max(0, tuned.mean)))
+            said.append(promise(f"{setting}: above local and FedAvg + fine-tuning", got.mean - max(0, tuned.mean)))
         best = max(BASELINES, key=lambda method: points(runs, setting, method).mean)
         gap, error = versus(runs, setting, best)
-        said.append(_promise(f"{setting}: {best}, the best baseline, less a standard error", gap + error))
-        for like in (False, True):
-            worth = {method: utility(runs, setting, method, like=like).mean for method in METHODS}
-            rival = max((m for m in METHODS if m != MARKET), key=lambda method: worth[method])
-            what = "by likeness, " if like else ""
-            said.append(
-                _promise(f"{setting}: economic utility {what}above {rival}'s", worth[MARKET] - worth[rival], "units")
-            )
+        said.append(promise(f"{setting}: {best}, the best baseline, less a standard error", gap + error))
+        said.append(worth_promise(runs, setting))
     if settings:
         overall = {
             method: mean(points(runs, s, method).mean for s in settings) for method in METHODS if method != "local"
         }
         rival = max(BASELINES, key=lambda method: overall[method])
-        said.append(_promise(f"mean of the settings above {rival}'s", overall[MARKET] - overall[rival]))
+        said.append(promise(f"mean of the settings above {rival}'s", overall[MARKET] - overall[rival]))
     kept = [line for line in said if line.startswith("- met")]
     return f"Promises: {len(kept)} of {len(said)} met.\n\n" + "\n".join(sorted(said, reverse=True))
 
 
-def _promise(text: str, over: float, unit: str = "points") -> str:
+def promise(text: str, over: float, unit: str = "points") -> str:
+    """Whether it is kept. `over`: by how much, below 0 where it is not."""
     return f"- met: {text} ({over:+.2f} {unit})" if over >= 0 else f"- **missed** by {-over:.2f} {unit}: {text}"
 
 
@@ -189,6 +195,34 @@ def versus(runs: Runs, setting: str, method: str) -> tuple[float, float]:
         tuple(mean(runs[setting, MARKET, s].accuracies) - mean(runs[setting, method, s].accuracies) for s in common)
     )
     return gaps.mean, gaps.error
+
+
+def worth_promise(runs: Runs, setting: str) -> str:
+    """Economic utility beside the best baseline's; where buying everything is the most that there is, nobody can be
+    above who does."""
+    worth = {method: utility(runs, setting, method).mean for method in METHODS}
+    rival = max((m for m in METHODS if m != MARKET), key=lambda method: worth[method])
+    text = f"{setting}: economic utility above {rival}'s"
+    if worth[rival] >= _ceiling(runs, setting) * (1 - 1e-9):
+        text += ", which is the most that any graph gives"
+    return promise(text, worth[MARKET] - worth[rival], "units")
+
+
+def _ceiling(runs: Runs, setting: str) -> float:
+    """The most that any graph gives: mean over clients, sum over rounds, mean over seeds."""
+    found = [runs[setting, "FedAvg", seed] for seed in seeds(runs, setting, "FedAvg")]
+    rounds = found[0].bought[0] / (len(found[0].samples) - 1)  # in each, everybody's model
+    return rounds * mean(mean(most_worth(result.samples)) for result in found)
+
+
+def most_worth(samples: Sequence[int]) -> list[float]:
+    """Each client's utility in a round if it buys from the largest others as long as that pays."""
+    most = []
+    for client, own in enumerate(samples):
+        others = sorted((size for each, size in enumerate(samples) if each != client), reverse=True)
+        totals = [0, *accumulate(others)]
+        most.append(max(paper_gain(own, total) - COST * count for count, total in enumerate(totals)))
+    return most
 
 
 # --- the others ---
@@ -214,7 +248,7 @@ def crowd_report(runs: Runs, counts: Mapping[int, Sequence[str]]) -> str:
     few, many = overall.get(5), overall.get(50)
     if few and many and few.seeds and many.seeds:
         error = (few.error**2 + many.error**2) ** 0.5
-        text += "\n\n" + _promise("the gain of 50 is above that of 5 by over one standard error",
+        text += "\n\n" + promise("the gain of 50 is above that of 5 by over one standard error",
                                   many.mean - few.mean - error)  # fmt: skip
     return "\n\n".join([table(head, rows), "![gain against participants](figures/participants.svg)", text])
 
@@ -251,12 +285,31 @@ def owners_report(runs: Runs, settings: Sequence[str], methods: Sequence[str]) -
             rows.append([setting, name, *gains, f"{bought:.1f}", f"{paid:.1f}", f"{earned:.1f}"])
             market = gains[methods.index(MARKET)].mean
             if name == "≤ 120":
-                said.append(_promise(f"{setting}: owners of at most 120 gain 4 points", market - 4))
+                said.append(promise(f"{setting}: owners of at most 120 gain 4 points", market - 4))
             elif name == "> 480":
-                said.append(_promise(f"{setting}: owners of over 480 lose at most 0.2", market + 0.2))
-                said.append(_promise(f"{setting}: and earn more than they spend", earned - paid, "tokens"))
+                said.append(promise(f"{setting}: owners of over 480 lose at most 0.2", market + 0.2))
+                said.append(promise(f"{setting}: and earn more than they spend", earned - paid, "tokens"))
     head = ["setting", "samples", *methods, "models bought", "tokens spent", "tokens earned"]
     return "\n\n".join([table(head, rows), "\n".join(said)])
+
+
+def paper_report(runs: Runs, setting: str) -> str:
+    """What the paper claims for its method: economic utility, at its sample counts."""
+    methods = [method for method in METHODS if seeds(runs, setting, method)]
+    rows = [
+        [method, points(runs, setting, method), f"{utility(runs, setting, method).mean:.1f}",
+         f"{utility(runs, setting, method, like=True).mean:.1f}", f"{_copies(runs, setting, method):.1f}"]
+        for method in methods
+    ]  # fmt: skip
+    head = ["method", "points over local", "economic utility", "by likeness", "models bought in a round"]
+    rest = [f"The most that any graph gives: {_ceiling(runs, setting):.1f}.", worth_promise(runs, setting)]
+    return "\n\n".join([table(head, rows), *rest])
+
+
+def _copies(runs: Runs, setting: str, method: str) -> float:
+    found = [runs[setting, method, seed] for seed in seeds(runs, setting, method)]
+    rounds = runs[setting, "FedAvg", 0].bought[0] / (len(found[0].samples) - 1)
+    return mean(mean(result.bought) / rounds for result in found)
 
 
 # --- plots ---
