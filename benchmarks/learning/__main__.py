@@ -9,20 +9,21 @@ from benchmarks.document import write
 from market_node.errors import BadInput
 
 from . import tables, tune
-from .methods import METHODS
+from .methods import CHECKS, METHODS
 from .runs import Result, play
-from .settings import FASHION, OTHERS, OWNERS, Setting, crowds
+from .settings import FASHION, OTHERS, OWNERS, PAPER, Setting, crowds
 
 DOCUMENT = "docs/benchmarks.md"
 
 COUNTS = (5, 10, 20, 50, 100)
 
 Job = tuple[Setting, str, int]
+Trial = tuple[Setting, str, int, tune.Knobs]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.learning", description=__doc__)
-    parser.add_argument("what", choices=("table", "size", "owners", "tune"))
+    parser.add_argument("what", choices=("table", "paper", "size", "owners", "rates", "tune"))
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--long", action="store_true", help="50 rounds of 200 steps, as the paper's; for a GPU's day")
     parser.add_argument("--jobs", type=int, default=2, help="processes")
@@ -32,11 +33,16 @@ def main() -> None:
     match options.what:
         case "table":
             chosen = _chosen([*FASHION, *OTHERS], options)
-            runs = run(_jobs(chosen, METHODS, options.seeds), options.jobs)
+            noisy = [setting for setting in chosen if setting.name.endswith("600")]
+            jobs = [*_jobs(chosen, METHODS, options.seeds), *_jobs(noisy, CHECKS, options.seeds)]
+            runs = run(jobs, options.jobs)
             names = [setting.name for setting in chosen]
             show("learning-table", tables.report(runs, names), options)
             if not options.print:
                 tables.bars(runs, names, "learning")
+        case "paper":
+            runs = run(_jobs([PAPER], METHODS, options.seeds), options.jobs)
+            show("learning-paper", tables.paper_report(runs, PAPER.name), options)
         case "size":
             counts = {count: _chosen(crowds(count), options) for count in COUNTS}
             wanted = [setting for settings in counts.values() for setting in settings]
@@ -52,12 +58,19 @@ def main() -> None:
             names = [setting.name for setting in chosen]
             show("learning-owners", tables.owners_report(runs, names, methods[1:]), options)
         case "tune":
-            jobs = [(s, m, seed, k) for m, trials in tune.TRIALS.items() for k in trials
+            jobs: list[Trial] = [(s, m, seed, k) for m, trials in tune.TRIALS.items() for k in trials
                     for s in tune.SETTINGS for seed in tune.SEEDS]  # fmt: skip
             jobs += [(s, "local", seed, {}) for s in tune.SETTINGS for seed in tune.SEEDS]
-            with ProcessPoolExecutor(options.jobs) as pool:
-                list(pool.map(_play, jobs))
+            _run_all(jobs, options.jobs)
             tune.choose(play)
+        case "rates":
+            _run_all(tune.rate_trials(), options.jobs)
+            show("learning-rates", tune.rates(play), options)
+
+
+def _run_all(jobs: Iterable[Trial], processes: int) -> None:
+    with ProcessPoolExecutor(processes) as pool:
+        list(pool.map(_play, jobs))
 
 
 def _chosen(settings: Iterable[Setting], options: argparse.Namespace) -> list[Setting]:
@@ -94,7 +107,7 @@ def _lacks(setting: Setting) -> str:
     return ""
 
 
-def _play(job: tuple[Setting, str, int, tune.Knobs]) -> Result:
+def _play(job: Trial) -> Result:
     return play(*job)
 
 

@@ -15,6 +15,9 @@ from torch.nn.functional import normalize
 from .lab import Lab
 from .market import market
 
+OTHER_BATCHES = 1_000
+"""More parts than any run has."""
+
 Method = Callable[..., Tensor]
 
 K, COST = 5e5, 1.0
@@ -26,6 +29,14 @@ def local(lab: Lab) -> Tensor:
     weights = lab.base
     for part in range(lab.rounds + 1):
         weights = lab.train(weights, part)
+    return weights
+
+
+def local_again(lab: Lab) -> Tensor:
+    """The same with batches in another order: what is by chance."""
+    weights = lab.base
+    for part in range(lab.rounds + 1):
+        weights = lab.train(weights, part + OTHER_BATCHES)
     return weights
 
 
@@ -244,3 +255,6 @@ METHODS: dict[str, Method] = {
     "iPFL": ipfl,
     "market": market,
 }
+
+CHECKS: dict[str, Method] = {"local, other batches": local_again}
+"""No methods, but what says how far figures of methods can be trusted."""

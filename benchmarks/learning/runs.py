@@ -13,7 +13,7 @@ from torch import Tensor
 
 from benchmarks.document import TREE
 
-from .methods import COST, METHODS, paper_gain
+from .methods import CHECKS, COST, METHODS, paper_gain
 from .settings import Setting
 
 CACHE = TREE / "build" / "learning"
@@ -59,7 +59,7 @@ def run(setting: Setting, method: str, seed: int, knobs: Mapping[str, Any]) -> R
     """One run, not cached."""
     start = time.process_time()
     lab = setting.lab(seed)
-    accuracies = lab.measure(METHODS[method](lab, **knobs))
+    accuracies = lab.measure((METHODS | CHECKS)[method](lab, **knobs))
     graph = sum(lab.graphs, torch.zeros(lab.clients, lab.clients, dtype=torch.int64))
     return Result(
         tuple(accuracies),

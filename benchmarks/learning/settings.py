@@ -75,6 +75,9 @@ OTHERS = (
             Practice(steps=40, rate=0.1, cools=True)),
 )  # fmt: skip
 
+PAPER = Setting("five classes, 6000", partial(fashion, "five_classes", (6_000,) * 10))
+"""As large as the paper's: ten clients share all 60,000 pictures."""
+
 OWNERS = tuple(
     Setting(f"owners, {name}", partial(fashion, partition, SIZES))
     for name, partition in PARTITIONS.items()

@@ -8,11 +8,12 @@ import torch
 from benchmarks.learning import federation, methods
 from benchmarks.learning.crowd import Crowd
 from benchmarks.learning.lab import Lab
+from benchmarks.learning.market import Rule, Stand
 from benchmarks.learning.methods import METHODS
 from benchmarks.learning.runs import utilities
 from market_node.architecture import build
 from market_node.data import Examples
-from market_node.learning import OwnTraining, Practice, fine_tune, weights_of
+from market_node.learning import OwnTraining, Practice, adopt, fine_tune, weights_of
 
 CNN = {"kind": "cnn", "input": [1, 16, 16], "classes": 4}
 MLP = {"kind": "mlp", "input": [1, 16, 16], "hidden": [8], "classes": 4}
@@ -144,6 +145,23 @@ def test_a_model_that_is_half_alike_counts_for_half_its_samples():
     alike = torch.tensor([[1.0, 0.5], [0.5, 1.0]])
     found = utilities([graph], [6000, 6000], [alike])
     assert found == pytest.approx([methods.paper_gain(6000, 3000), -1.0], rel=1e-5)
+
+
+def test_what_buyers_of_the_market_make_of_deliveries_is_what_nodes_make_of_them():
+    clients = lab(sizes=(20, 250, 240), rounds=1, steps=12)
+    stand = Stand(clients, Rule(floor=0.0))
+    offers = clients.train(clients.base, 0)
+    delivered = {}
+    stand.deliveries = lambda *given: delivered.update(Stand.deliveries(stand, *given)) or delivered
+    after = stand.play(1, offers)
+    assert len(delivered) == 3
+    for buyer, model in delivered.items():
+        owner = clients.federation.owners[buyer]
+        training = OwnTraining(CNN, owner, clients.practice, base_seed=7, seed=3 * 3 + buyer)
+        own = clients.crowd.split(offers[buyer])
+        adoption = adopt(training, stand.base, own, model, int(clients.graphs[0][buyer].sum()), seed=1)
+        for row, weights in ((after, adoption.offer), (stand.used, adoption.model)):
+            torch.testing.assert_close(row[buyer], clients.crowd.join(weights), rtol=1e-3, atol=1e-5)
 
 
 def test_the_markets_knobs_reach_the_mixture():
