@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 SEED   ?= 0
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo test test-python test-solidity lint slither prove bench bench-learning bench-economics campaign soak abi fuzz mutants flower bench-lora clean
+.PHONY: demo test test-python test-solidity lint slither prove bench bench-learning bench-privacy bench-economics campaign soak abi fuzz mutants flower bench-lora clean
 .DEFAULT_GOAL := test
 
 # The demo needs Python packages alone; Node.js, the compiler and the linters come with the rest.
@@ -95,6 +95,10 @@ bench-learning: $(VENV)/dev
 	$(BIN)/python -m benchmarks.learning owners
 	$(BIN)/python -m benchmarks.learning size
 	$(BIN)/python -m benchmarks.learning.attackers
+
+# What differential privacy costs, and what attacks find out: about twenty minutes of one core. Stopped, it goes on.
+bench-privacy: $(VENV)/dev
+	$(BIN)/python -m benchmarks.privacy
 
 # What the market is worth, what lies and attacks pay, how it grows: docs/economics.md. Hours on two busy cores.
 bench-economics: $(VENV)/dev

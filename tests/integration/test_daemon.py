@@ -21,8 +21,9 @@ from market_node.errors import ConfigError, MalformedUpdate, NotFound, StorageEr
 from market_node.export import Figures
 from market_node.phases import Phase
 from market_node.policy import Auditing, Policy
+from market_node.seal import read_header
 from market_node.store import BlockStore
-from market_node.trainer import Learned, figures_of
+from market_node.trainer import Learned, figures_of, read_learned
 from tests.integration.stage import Meddler
 from tests.integration.village import PHASE, TOKEN
 from tests.soak.town import Town
@@ -163,6 +164,20 @@ def test_a_refused_round_is_said_once_and_not_joined(three, caplog):
     said = [each for each in caplog.messages if "not joined" in each]
     assert said == [f"round 1: not joined: its fee of {TOKEN} base units is above 0 base units"]
     assert len(three.round().participants) == 1
+
+
+def test_what_a_training_claims_of_privacy_stands_on_its_models_card(three, monkeypatch, tmp_path):
+    claim = {"delta": 0.003, "epsilon": 2.97, "unit": "sample"}
+
+    def claimed(path: Path) -> Learned | None:
+        learned = read_learned(path)
+        return None if learned is None else replace(learned, privacy=claim)
+
+    monkeypatch.setattr("market_node.daemon.deeds.read_learned", claimed)
+    three.settle_down()
+    three.store.get(three.round().participants[0].model.cid, tmp_path / "sealed", 1 << 20)
+    with open(tmp_path / "sealed", "rb") as sealed:
+        assert read_header(sealed)[1]["privacy"] == claim
 
 
 def test_what_fails_is_said_once_tried_again_and_holds_nobody_up(three, caplog, monkeypatch):

@@ -1,8 +1,11 @@
 """A private training spends a budget: never more, never silently, and with noise that nobody can guess."""
 
 import json
+import re
 import stat
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,10 +13,15 @@ from torch import nn
 
 pytest.importorskip("opacus", reason="private training needs opacus: pip install 'market-node[privacy]'")
 
+from market_node.architecture import build
 from market_node.data import CLASSES, Examples, Owner
 from market_node.errors import BadInput, ConfigError, StateError
-from market_node.learning import OwnTraining, Practice, Training, adopt, fine_tune, weights_of
+from market_node.learning import OwnTraining, Practice, Training, fine_tune, weights_of
 from market_node.private import Ledger, PrivateTraining, Run, descend, noise_multiplier, spent
+from market_node.trainer import Lesson, learn
+from market_node.weights import write_weights
+
+TREE = Path(__file__).parent.parent.parent
 
 MLP = {"kind": "mlp", "input": [1, 4, 4], "hidden": [8], "classes": CLASSES}
 PRACTICE = Practice(steps=4, batch=10, momentum=0.0, decay=0.0, rate=0.1)
@@ -41,6 +49,13 @@ def same(a, b):
     return all(torch.equal(a[name], b[name]) for name in a)
 
 
+def spend(training):
+    """A first offer, and the two trainings after a round: without the delivery and with it."""
+    offered = fine_tune(training, base(training), 1)
+    mixture = {name: (tensor + offered[name]) / 2 for name, tensor in base(training).items()}
+    return [fine_tune(training, start, 2) for start in (offered, mixture)]
+
+
 # --- the budget ---
 
 
@@ -49,16 +64,14 @@ def test_it_is_a_training_that_a_node_can_use(alice):
 
 
 def test_a_whole_life_in_the_market_spends_no_more_than_the_budget(alice):
-    offered = fine_tune(alice, base(alice), 1)
-    adopt(alice, offered, base(alice), 2, 1)
+    spend(alice)
     assert 2.9 < alice.claim().epsilon <= 3.001
 
 
 def test_when_the_budget_is_spent_training_is_refused_and_it_says_what_to_do(alice):
-    offered = fine_tune(alice, base(alice), 1)
-    adopt(alice, offered, base(alice), 2, 1)
+    spend(alice)
     with pytest.raises(BadInput, match=r"3 trainings took ε = .* of 3 .*stop_after_rounds = 1"):
-        fine_tune(alice, offered, 2)
+        fine_tune(alice, base(alice), 2)
     assert len(Ledger(alice.ledger).runs) == 3
 
 
@@ -161,6 +174,52 @@ def test_the_ledger_is_for_its_owners_eyes(alice):
     fine_tune(alice, base(alice), 1)
     assert stat.S_IMODE(alice.ledger.stat().st_mode) == 0o600
     assert len(bytes.fromhex(json.loads(alice.ledger.read_text())["secret"])) == 32
+
+
+# --- what else could tell of the training samples ---
+
+
+def test_hold_out_samples_are_evaluated_as_they_are(alice):
+    model, holdout = alice.build_model(), alice.load_data().holdout
+    assert torch.equal(alice.evaluate(model, holdout), alice.own.evaluate(model, holdout))
+
+
+def test_losses_of_training_samples_tell_nothing_of_them(alice):
+    """A node may look at some of them before it mixes a delivery in."""
+    model, mine = alice.build_model(), alice.load_data().training
+    losses = alice.evaluate(model, mine[::2])
+    assert len(losses) == 25
+    assert torch.equal(losses, alice.evaluate(model, pictures(25, 9)))
+    assert float(losses[0]) == pytest.approx(float(alice.own.evaluate(model, alice.load_data().holdout).mean()))
+
+
+def test_without_a_hold_out_every_loss_is_the_same(alice):
+    shares = replace(alice.own.shares, holdout=pictures(0, 2))
+    lonely = replace(alice, own=replace(alice.own, shares=shares))
+    assert lonely.evaluate(lonely.build_model(), shares.training).abs().sum() == 0
+
+
+# --- as the document has it ---
+
+
+def test_the_documents_training_trains_and_claims(tmp_path, monkeypatch):
+    text = (TREE / "docs" / "privacy.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.S)
+    home = tmp_path / "alice"
+    home.mkdir()
+    (home / "private.py").write_text(code)
+    (home / "trainer.py").write_text((TREE / "examples" / "trainer.py").read_text())
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", sys.path[:])
+    for name in ("private", "trainer"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    start = home / "base.safetensors"
+    write_weights(start, weights_of(build({"kind": "mlp", "input": [1, 8, 8], "hidden": [64], "classes": 10}, 0)))
+    learned = learn(Lesson("private:alice", str(home), str(start), str(home / "1-offer.safetensors"), seed=1))
+    for name in ("private", "trainer"):
+        sys.modules.pop(name, None)
+    assert 0 < learned.privacy["epsilon"] < 8.0
+    assert (home / "privacy.json").exists()
 
 
 # --- what it refuses ---

@@ -1,0 +1,55 @@
+"""Rounds of the market among owners who all train privately, beside training alone on the same steps."""
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from benchmarks.learning.lab import Lab
+from benchmarks.learning.market import Rule, Stand
+from benchmarks.learning.settings import FASHION, Setting
+from market_node.learning import LEAST_RATED, Weights, losses
+
+from .crowd import Budget, PrivateLab
+from .targets import PRACTICE, ROUNDS, RULES, Found, cached
+
+SETTINGS = ("clusters, 60", "clusters, 200")
+
+
+def measure(name: str, epsilon: float | None, seed: int, stored: bool = False) -> Found | None:
+    """Accuracy of each client, alone and after the market's rounds, percent. As `targets.measure`."""
+    said = repr((name, epsilon, seed, ROUNDS, PRACTICE, RULES))
+    file = f"market-{name}-{epsilon}-{seed}".replace(", ", "-")
+    return cached(file, said, lambda: _measure(name, epsilon, seed), stored)
+
+
+def _measure(name: str, epsilon: float | None, seed: int) -> Found:
+    setting = next(each for each in FASHION if each.name == name)
+    alone, market = (_lab(setting, epsilon, seed) for _ in range(2))
+    weights = alone.base
+    for part in range(ROUNDS + 1):
+        weights = alone.train(weights, part)
+    stand = (Stand if epsilon is None else PrivateStand)(market, Rule())
+    traded = market.train(market.base, 0)
+    for number in range(1, ROUNDS + 1):
+        traded = stand.play(number, traded)
+    bought = float(torch.stack(market.graphs).sum()) / (market.clients * ROUNDS)
+    return {"alone": alone.measure(weights), "market": market.measure(stand.used), "bought": bought}
+
+
+class PrivateStand(Stand):
+    """What a buyer asks its training samples about a delivery, it asks its hold-out: as `PrivateTraining` answers."""
+
+    def _training_losses(self, weights: Weights, client: int) -> Tensor:
+        holdout = self.lab.federation.owners[client].holdout
+        if len(holdout) < LEAST_RATED:
+            return torch.zeros(1)
+        return losses(self.lab.crowd.load(self.lab.crowd.join(weights)), holdout)
+
+
+def _lab(setting: Setting, epsilon: float | None, seed: int) -> Lab:
+    plain = replace(setting, practice=PRACTICE, rounds=ROUNDS).lab(seed)
+    if epsilon is None:
+        return plain
+    budget = Budget(epsilon, 1 + 2 * ROUNDS)
+    return PrivateLab(plain.federation, plain.crowd, plain.practice, ROUNDS, seed, budget=budget)
