@@ -1,6 +1,6 @@
 """Terms that are proposed where an aggregator does not say otherwise, by the size of the market.
 
-Chosen from the figures in docs/economics.md. Money follows what a model is worth, limits how many samples people have.
+Chosen from the figures in docs/economics.md; the floor from those in docs/benchmarks.md. Money follows what a model is worth, limits how many samples people have.
 """
 
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ class Recommendation:
     reveal_bond: int
     """Share of the typical value."""
     floor: int
-    """The cosine that counts as none."""
+    """The cosine that counts as none: what learns best with so many sellers (docs/benchmarks.md, Learning)."""
 
     def fee_for(self, value: int) -> int:
         """Base units, where a perfect model is typically worth `value`."""
@@ -52,9 +52,9 @@ class Recommendation:
 
 
 RECOMMENDED: Mapping[str, Recommendation] = {
-    "small": Recommendation(max_participants=32, max_sellers=8, believed=8, fee=100, reveal_bond=2_000, floor=1_000),
-    "middle": Recommendation(max_participants=256, max_sellers=8, believed=4, fee=100, reveal_bond=2_000, floor=1_000),
-    "large": Recommendation(max_participants=1024, max_sellers=8, believed=4, fee=100, reveal_bond=2_000, floor=1_000),
+    "small": Recommendation(max_participants=32, max_sellers=8, believed=8, fee=100, reveal_bond=2_000, floor=2_000),
+    "middle": Recommendation(max_participants=256, max_sellers=8, believed=4, fee=100, reveal_bond=2_000, floor=2_000),
+    "large": Recommendation(max_participants=1024, max_sellers=8, believed=4, fee=100, reveal_bond=2_000, floor=2_000),
 }
 """Size → terms: for markets of about 10, 100 and 1,000."""
 

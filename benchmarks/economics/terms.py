@@ -176,7 +176,9 @@ truth, within a standard error, and three of four honest owners can bear a fee o
 where there is none, the least at which they can bear it, for else there is no market. The fee is a quarter of what they
 can bear, in whole per cent and at least one: one that ended clones would take from the honest what they came for. The
 reveal bond is the least whose deposits, 16 of it, cover three times the value in the middle: that leaves the very
-largest values out, and makes a bid that is not used dear. The floor is three standard deviations of a sketch's error.
+largest values out, and makes a bid that is not used dear. The floor is what models
+learn best with ([benchmarks.md](benchmarks.md#learning)); all markets on this page have 0.1, three standard deviations
+of a sketch's error.
 
 By this rule: {by_rule}.
 

@@ -41,8 +41,8 @@ UNUSED = bytes(32)
 class Rule:
     """What the rounds' terms and the clients' bids say, and how buyers mix."""
 
-    max_sellers: int = 2
-    floor: float = 0.1
+    max_sellers: int = 8
+    floor: float = 0.2
     value: float = 0.0
     """Tokens that a perfect model is worth; 0: √(K/N), the paper's."""
     cost: float = 1.0

@@ -69,10 +69,10 @@ TRIALS: Mapping[str, tuple[Knobs, ...]] = {
         {"strength": 1.0, "eta": 1.0},
     ),
     "market": (
-        {"max_sellers": 2},
-        {"max_sellers": 8},
-        {"max_sellers": 2, "floor": 0.2},
-        {"max_sellers": 2, "back": 0.0},
+        {"max_sellers": 2, "floor": 0.1},
+        {"max_sellers": 8, "floor": 0.1},
+        {"max_sellers": 8, "floor": 0.2},
+        {"max_sellers": 8, "floor": 0.2, "back": 0.0},
     ),
 }
 

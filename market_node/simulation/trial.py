@@ -53,10 +53,11 @@ USUAL: Mapping[str, float] = {
     "fee": _SMALL.fee / PARTS,
     "reveal_bond": _SMALL.reveal_bond / PARTS,
     "max_samples": _SMALL.max_samples_for(MEDIAN_SAMPLES),
-    "floor": _SMALL.floor / PARTS,
+    "floor": 0.1,
     "max_sellers": _SMALL.max_sellers,
 }
-"""What `round open` proposes for these owners; amounts are shares of the median value."""
+"""What `round open` proposes for these owners, but for the floor: here three standard deviations of a sketch's error.
+Amounts are shares of the median value."""
 
 
 def usual_terms(**changes: float) -> Terms:

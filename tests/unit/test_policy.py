@@ -303,7 +303,7 @@ def test_what_an_aggregator_leaves_out_is_what_is_recommended():
     assert read.reveal_bond == small.reveal_bond * TYPICAL_VALUE * TOKEN // PARTS
     assert read.max_samples == small.believed * TYPICAL_SAMPLES
     assert (read.max_sellers, read.max_participants) == (small.max_sellers, small.max_participants)
-    assert read.floor == parse_fraction("0.1", "floor")
+    assert read.floor == parse_fraction("0.2", "floor")
 
 
 def test_amounts_follow_the_typical_value_and_the_limit_the_typical_samples():
