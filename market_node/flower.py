@@ -102,8 +102,8 @@ class FlowerTraining:
         model.load_state_dict(named(arrays, reply["names"], self._base, self.order))
 
     def evaluate(self, model: nn.Module, examples: Examples) -> Tensor:
-        """The loss of each hold-out sample, whichever are asked for: no others can be told from outside. Without `losses`
-        the client's mean, as if of one."""
+        """The loss of each hold-out sample, whichever are asked for: it can tell of no others. Without `losses` the
+        client's mean, as if of one."""
         reply, _ = self._ask("losses" if self.losses else "evaluate", model.state_dict(), seed=0)
         losses = reply["losses"] if self.losses else [mean_loss(reply["metrics"], self.loss)]
         return torch.tensor(losses, dtype=torch.float64)

@@ -1,6 +1,7 @@
 """Terms that are proposed where an aggregator does not say otherwise, by the size of the market.
 
-Chosen from the figures in docs/economics.md; the floor from those in docs/benchmarks.md. Money follows what a model is worth, limits how many samples people have.
+Chosen from the figures in docs/economics.md, the floor from those in docs/benchmarks.md. Money follows what a model is
+worth, limits how many samples people have.
 """
 
 from collections.abc import Mapping
