@@ -91,7 +91,10 @@ bench: node_modules/.installed
 
 # Real data, every method, five seeds: at most 90 minutes on two cores. Stopped, it goes on where it was.
 bench-learning: $(VENV)/dev
+	$(BIN)/python -m benchmarks.learning rates
 	$(BIN)/python -m benchmarks.learning table
+	$(BIN)/python -m benchmarks.learning rules
+	$(BIN)/python -m benchmarks.learning paper
 	$(BIN)/python -m benchmarks.learning owners
 	$(BIN)/python -m benchmarks.learning size
 	$(BIN)/python -m benchmarks.learning.attackers

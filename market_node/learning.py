@@ -179,7 +179,7 @@ def drawn_in(base: Weights, own: Weights, delivered: Weights) -> Weights:
         base: the task's base checkpoint, which updates count from.
     """
     longest, length = (_distance(base, weights) for weights in (own, delivered))
-    if not longest < length:
+    if not 0 < longest < length:  # who has learned nothing has no length to compare with
         return delivered
     return {name: tensor.lerp(delivered[name].to(tensor.dtype), longest / length) for name, tensor in base.items()}
 
@@ -231,6 +231,31 @@ def keeps_own(own: Tensor, new: Tensor, samples: int) -> bool:
         return False
     gain, error = _paired(own, new)
     return gain < -error
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a buyer's hold-out says of its delivery."""
+
+    rating: int | None
+    """Hundredths; None where the hold-out is too small to tell."""
+    keeps_own: bool
+    """Whether the mixture is dropped."""
+    draws_back: bool
+    """Whether the model that is used is the one drawn back."""
+
+
+def verdict(own: Tensor, new: Tensor, back: Tensor, samples: int) -> Verdict:
+    """Judges by losses of the same hold-out samples.
+
+    Args:
+        own: of the buyer's own model, trained on.
+        new: of the mixture, after the same fine-tuning.
+        back: of that, drawn back.
+        samples: the buyer's training samples.
+    """
+    draws_back = len(new) < LEAST_RATED or float(back.mean()) <= float(new.mean())
+    return Verdict(rating(own, new), keeps_own(own, new, samples), draws_back)
 
 
 def _paired(own: Tensor, new: Tensor) -> tuple[float, float]:
@@ -366,13 +391,16 @@ def adopt(
     useful = usefulness(*(_losses(training, weights, judges) for weights in (base, near)))
     mixture = mix(own, near, sellers, samples, trust, useful)
     alone, tuned = (fine_tune(training, weights, seed) for weights in (own, mixture))
-    before, after = (_losses(training, weights, shares.holdout) for weights in (alone, tuned))
-    if keeps_own(before, after, samples):
-        return Adoption(alone, alone, rating(before, after), kept_own=True)
-    used = drawn_back(tuned, mixture, useful)
-    if len(shares.holdout) >= LEAST_RATED and _losses(training, used, shares.holdout).mean() > after.mean():
-        used = tuned
-    return Adoption(used, tuned, rating(before, after), kept_own=False)
+    back = drawn_back(tuned, mixture, useful)
+    without, after, drawn = (_losses(training, weights, shares.holdout) for weights in (alone, tuned, back))
+    said = verdict(without, after, drawn, samples)
+    if said.keeps_own or not _is_finite(tuned):
+        return Adoption(alone, alone, said.rating, kept_own=True)
+    return Adoption(back if said.draws_back else tuned, tuned, said.rating, kept_own=False)
+
+
+def _is_finite(weights: Weights) -> bool:
+    return all(bool(tensor.isfinite().all()) for tensor in weights.values())
 
 
 def _losses(training: Training, weights: Weights, examples: Examples) -> Tensor:

@@ -56,7 +56,7 @@ class Learned:
     samples: int
     """What it was trained on."""
     loss: float | None
-    """Mean loss of the model to use on the hold-out samples; None where there are none."""
+    """Mean loss of the weights beside it on the hold-out samples; None where there are none."""
     loss_before: float | None
     """The same of the weights at the start."""
     seconds: float
@@ -64,6 +64,8 @@ class Learned:
     """Of the delivery, hundredths; None where there was none, or the hold-out is too small to tell."""
     kept_own: bool = False
     """Whether the delivery was dropped, because it did harm."""
+    loss_used: float | None = None
+    """As `loss`, of the model to use, where it is another."""
     privacy: dict[str, Any] | None = None
     """What the training claims of it, as a model card says it; None where it claims nothing."""
 
@@ -102,13 +104,15 @@ def learn(lesson: Lesson) -> Learned:
             adoption = adopt(training, base, start, delivered, lesson.sellers, lesson.seed, lesson.trust)
             made = {lesson.out: adoption.offer, lesson.model: adoption.model}
             rating, kept_own = adoption.rating, adoption.kept_own
-        loss = _loss(training, list(made.values())[-1], shares.holdout) if held_out else None
+        losses = [_loss(training, weights, shares.holdout) if held_out else None for weights in made.values()]
     for path, weights in made.items():
         if odd := [name for name, tensor in weights.items() if not tensor.isfinite().all()]:
             raise BadInput(f"the training {lesson.training!r} has diverged: tensor {odd[0]!r} is not finite")
         write_weights(path, {name: tensor.contiguous() for name, tensor in weights.items()})
     seconds = round(time.monotonic() - began, 3)
-    learned = Learned(samples, loss, loss_before, seconds, rating, kept_own, _claimed(lesson.training, training))
+    claimed = _claimed(lesson.training, training)
+    used = losses[1] if lesson.model else None
+    learned = Learned(samples, losses[0], loss_before, seconds, rating, kept_own, used, claimed)
     with replacing(figures_of(Path(lesson.out)), 0o600) as file:
         file.write(json.dumps(asdict(learned)).encode() + b"\n")
     return learned

@@ -11,7 +11,7 @@ from market_node.errors import BadInput
 from . import tables, tune
 from .methods import CHECKS, METHODS
 from .runs import Result, play
-from .settings import FASHION, OTHERS, OWNERS, PAPER, Setting, crowds
+from .settings import FASHION, OTHERS, OWNERS, PAPER, RULED, Setting, crowds
 
 DOCUMENT = "docs/benchmarks.md"
 
@@ -23,7 +23,7 @@ Trial = tuple[Setting, str, int, tune.Knobs]
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.learning", description=__doc__)
-    parser.add_argument("what", choices=("table", "paper", "size", "owners", "rates", "tune"))
+    parser.add_argument("what", choices=("table", "paper", "size", "owners", "rules", "rates", "tune"))
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--long", action="store_true", help="50 rounds of 200 steps, as the paper's; for a GPU's day")
     parser.add_argument("--jobs", type=int, default=2, help="processes")
@@ -57,6 +57,15 @@ def main() -> None:
             runs = run(_jobs(chosen, methods, options.seeds), options.jobs)
             names = [setting.name for setting in chosen]
             show("learning-owners", tables.owners_report(runs, names, methods[1:]), options)
+        case "rules":
+            trials = {(name, setting.name, seed): (setting, method, seed, knobs)
+                      for seed in range(options.seeds) for setting in RULED
+                      for name, (method, knobs) in {"local": ("local", {}), **tune.rules()}.items()}  # fmt: skip
+            found = dict(zip(trials, _run_all(trials.values(), options.jobs), strict=True))
+            runs = {(setting, name, seed): result for (name, setting, seed), result in found.items()}
+            show(
+                "learning-rules", tables.rules_report(runs, [each.name for each in RULED], list(tune.rules())), options
+            )
         case "tune":
             jobs: list[Trial] = [(s, m, seed, k) for m, trials in tune.TRIALS.items() for k in trials
                     for s in tune.SETTINGS for seed in tune.SEEDS]  # fmt: skip
@@ -68,9 +77,9 @@ def main() -> None:
             show("learning-rates", tune.rates(play), options)
 
 
-def _run_all(jobs: Iterable[Trial], processes: int) -> None:
+def _run_all(jobs: Iterable[Trial], processes: int) -> list[Result]:
     with ProcessPoolExecutor(processes) as pool:
-        list(pool.map(_play, jobs))
+        return list(pool.map(_play, jobs))
 
 
 def _chosen(settings: Iterable[Setting], options: argparse.Namespace) -> list[Setting]:

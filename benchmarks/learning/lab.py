@@ -12,6 +12,9 @@ from market_node.learning import Practice, accuracy, batch_order, losses, shuffl
 from .crowd import Crowd, Pull
 from .federation import Federation
 
+K, COST = 5e5, 1.0
+"""The paper's: a buyer of N samples gains √(K/N) − √(K/(N + x)) from x more; giving a model away once costs 1."""
+
 
 @dataclass
 class Lab:

@@ -20,18 +20,17 @@ from market_node.learning import (
     drawn_back,
     drawn_in,
     judged_by,
-    keeps_own,
     losses,
     mix,
-    rating,
     usefulness,
+    verdict,
 )
 from market_node.records import LEAST_REPUTATION, ONE, Bid, Model, Participant, Reveal, Round, Settlement, Terms
 from market_node.settlement import reputations, row_weights, settle
 from market_node.sketch import sketch
 from market_node.weights import flatten, manifest_of, unflatten
 
-from .lab import Lab
+from .lab import K, Lab
 
 TOKEN = 10**18
 UNUSED = bytes(32)
@@ -51,6 +50,10 @@ class Rule:
     """n₀ of the mixtures."""
     back: float = DRAWN_BACK
     """How far the models that are used are drawn back."""
+    draws_in: bool = True
+    """Whether long deliveries are shortened."""
+    looks: bool = True
+    """Whether a buyer looks at a delivery before it mixes it in."""
 
 
 def market(lab: Lab, **knobs: float) -> Tensor:
@@ -105,8 +108,8 @@ class Stand:
         """What a buyer trains on from, one row, and how useful its delivery is. By `market_node.learning`'s rules."""
         crowd, samples = self.lab.crowd, self.lab.federation.samples[buyer]
         mine = crowd.split(own)
-        near = drawn_in(self.base, mine, delivered)
-        useful = usefulness(self._knows_nothing(buyer), self._training_losses(near, buyer))
+        near = drawn_in(self.base, mine, delivered) if self.rule.draws_in else delivered
+        useful = usefulness(self._knows_nothing(buyer), self._training_losses(near, buyer)) if self.rule.looks else 1.0
         return crowd.join(mix(mine, near, sellers, samples, self.rule.trust, useful)), useful
 
     def _knows_nothing(self, buyer: int) -> Tensor:
@@ -132,20 +135,17 @@ class Stand:
         alone = dict(zip(judges, self.lab.train(own[judges], number, rows=judges), strict=True))
         participants = list(round_.participants)
         for buyer in delivered:
-            drawn = self._drawn_back(tuned[buyer], mixed[buyer], useful[buyer])
-            if buyer not in alone:
-                self.used[buyer] = drawn
-                continue
-            rows = (alone[buyer], tuned[buyer], drawn)
-            before, after, back = (self.lab.holdout_losses(row, buyer) for row in rows)
-            said = rating(before, after)
-            participants[buyer] = replace(participants[buyer], rating=said)
-            self.ratings += [] if said is None else [said]
-            if keeps_own(before, after, self.lab.federation.samples[buyer]):
+            back = self._drawn_back(tuned[buyer], mixed[buyer], useful[buyer])
+            rows = (alone[buyer], tuned[buyer], back) if buyer in alone else ()
+            judged = [self.lab.holdout_losses(row, buyer) for row in rows] or [torch.empty(0)] * 3
+            said = verdict(*judged, self.lab.federation.samples[buyer])
+            participants[buyer] = replace(participants[buyer], rating=said.rating)
+            self.ratings += [] if said.rating is None else [said.rating]
+            if said.keeps_own:
                 tuned[buyer] = self.used[buyer] = alone[buyer]
                 self.kept += 1
-            elif back.mean() <= after.mean():
-                self.used[buyer] = drawn
+            elif said.draws_back:
+                self.used[buyer] = back
         rated = replace(round_, participants=tuple(participants))
         self.reputations = list(reputations(rated, settlement, self.reputations))
         return tuned
@@ -175,7 +175,7 @@ class Stand:
 
     def _bid(self, client: int) -> Bid:
         samples = self.lab.federation.samples[client]
-        value = self.rule.value or (5e5 / samples) ** 0.5
+        value = self.rule.value or (K / samples) ** 0.5
         return Bid(int(value * TOKEN), int(self.rule.cost * TOKEN), samples, 0)
 
     def _terms(self) -> Terms:

@@ -12,16 +12,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from .lab import Lab
+from .lab import COST, K, Lab
 from .market import market
 
 OTHER_BATCHES = 1_000
 """More parts than any run has."""
 
 Method = Callable[..., Tensor]
-
-K, COST = 5e5, 1.0
-"""The paper's: a buyer of N samples gains √(K/N) − √(K/(N + x)) from x more; giving a model away once costs 1."""
 
 
 def local(lab: Lab) -> Tensor:
@@ -40,12 +37,13 @@ def local_again(lab: Lab) -> Tensor:
     return weights
 
 
-def fedavg(lab: Lab, proximal: float = 0.0, personal_layers: int = 0) -> Tensor:
+def fedavg(lab: Lab, proximal: float = 0.0, personal_layers: int = 0, back: float = 0.0) -> Tensor:
     """One model for all, the mean by samples (McMahan et al. 2017), which each client then trains for itself.
 
     Args:
         proximal: μ of FedProx (Li et al. 2020).
         personal_layers: how many of the last layers are not shared: FedPer (Arivazhagan et al. 2019).
+        back: how far the last models are drawn back to the mean that they were tuned from. No paper's; the market's.
     """
     weights = lab.base
     own = lab.crowd.columns(personal_layers)
@@ -53,7 +51,7 @@ def fedavg(lab: Lab, proximal: float = 0.0, personal_layers: int = 0) -> Tensor:
         weights = lab.train(weights, part, _towards(weights, proximal))
         lab.trade(lab.everybody(), weights)
         weights = torch.where(own, weights, _mean(lab, weights))
-    return lab.train(weights, lab.rounds, _towards(weights, proximal))
+    return lab.train(weights, lab.rounds, _towards(weights, proximal)).lerp(weights, back)
 
 
 def fedavg_untuned(lab: Lab) -> Tensor:
@@ -87,7 +85,7 @@ def fedamp(lab: Lab, strength: float = 0.01, self_weight: float = 0.3, sharpness
     return weights
 
 
-def cfl(lab: Lab, still: float = 2.0, moving: float = 2.5) -> Tensor:
+def cfl(lab: Lab, still: float = 2.0, moving: float = 2.5, back: float = 0.0) -> Tensor:
     """A model for each cluster; one that stands still while its clients still move is split (Sattler et al. 2020)."""
     groups, weights = [list(range(lab.clients))], lab.base
     for part in range(lab.rounds):
@@ -97,7 +95,7 @@ def cfl(lab: Lab, still: float = 2.0, moving: float = 2.5) -> Tensor:
         for group in groups:
             weights[group] += (trained - weights)[group].mean(dim=0)
     lab.notes["clusters"] = len(groups)
-    return lab.train(weights, lab.rounds)
+    return lab.train(weights, lab.rounds).lerp(weights, back)
 
 
 def pfedgraph(lab: Lab, alpha: float = 0.8, pull: float = 0.01) -> Tensor:

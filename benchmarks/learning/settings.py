@@ -75,6 +75,13 @@ OTHERS = (
             Practice(steps=40, rate=0.1, cools=True)),
 )  # fmt: skip
 
+RULED = tuple(
+    setting
+    for setting in (*FASHION, *OTHERS)
+    if setting.name in ("five classes, 60", "clusters, 60", "Dirichlet, 60", "clusters, 200", "emoji", "Ta-Feng")
+)
+"""Where each rule of the market is tried without."""
+
 PAPER = Setting("five classes, 6000", partial(fashion, "five_classes", (6_000,) * 10))
 """As large as the paper's: ten clients share all 60,000 pictures."""
 

@@ -129,6 +129,8 @@ def report(runs: Runs, settings: Sequence[str]) -> str:
 def _chance(runs: Runs, settings: Sequence[str]) -> str:
     """What a point is worth: how many clients lose one by nothing but the order of their batches."""
     there = [setting for setting in settings if seeds(runs, setting, AGAIN)]
+    if not there:
+        return ""
     lost = ", ".join(f"{100 * losers(runs, setting, AGAIN):.0f} % ({setting})" for setting in there)
     return f"Of the clients, so many lose over a point by local training with their batches in another order: {lost}."
 
@@ -310,6 +312,18 @@ def _copies(runs: Runs, setting: str, method: str) -> float:
     found = [runs[setting, method, seed] for seed in seeds(runs, setting, method)]
     rounds = runs[setting, "FedAvg", 0].bought[0] / (len(found[0].samples) - 1)
     return mean(mean(result.bought) / rounds for result in found)
+
+
+def rules_report(runs: Runs, settings: Sequence[str], names: Sequence[str]) -> str:
+    """What each rule is worth: the same without it."""
+    rows = []
+    for name in names:
+        found = [points(runs, setting, name) for setting in settings]
+        lost = mean(losers(runs, setting, name) for setting in settings)
+        rows.append([name, *found, f"{mean(each.mean for each in found):+.2f}", f"{100 * lost:.0f} %"])
+    count = len(seeds(runs, settings[0], names[0]))
+    head = ["", *settings, "*mean*", "lose over a point"]
+    return f"Points over local training, mean ± deviation over {count} seeds.\n\n{table(head, rows)}"
 
 
 # --- plots ---

@@ -14,6 +14,8 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
+from market_node.learning import DRAWN_BACK
+
 from .runs import Result
 from .settings import FASHION, OTHERS, Setting
 
@@ -75,6 +77,21 @@ TRIALS: Mapping[str, tuple[Knobs, ...]] = {
         {"max_sellers": 8, "floor": 0.2, "back": 0.0},
     ),
 }
+
+
+def rules() -> Mapping[str, tuple[str, Knobs]]:
+    """What each of the market's rules is worth: name → method and knobs, the first one as in the tables."""
+    market = tuned("market")
+    return {
+        "as it is": ("market", market),
+        "not drawn back": ("market", {**market, "back": 0.0}),
+        "not looked at": ("market", {**market, "looks": False}),
+        "not drawn in": ("market", {**market, "draws_in": False}),
+        "floor 0.1": ("market", {**market, "floor": 0.1}),
+        "2 sellers": ("market", {**market, "max_sellers": 2}),
+        "FedAvg + fine-tuning, drawn back": ("FedAvg + fine-tuning", {"back": DRAWN_BACK}),
+        "CFL, drawn back": ("CFL", {**tuned("CFL"), "back": DRAWN_BACK}),
+    }
 
 
 def tuned(method: str) -> Knobs:

@@ -44,7 +44,7 @@ class Studies:
     def has(self, number: int, what: str) -> bool:
         """Whether it is there, whole."""
         path = self.path(number, what)
-        return path.exists() if what == DELIVERED else read_learned(path) is not None
+        return path.exists() if what in (DELIVERED, MODEL) else read_learned(path) is not None
 
     def judged(self, number: int) -> Learned | None:
         """What came of a round's delivery; None where that is not known yet."""
@@ -72,13 +72,11 @@ class Studies:
                 shutil.copyfileobj(file, copy)
 
     def prune(self, ended: Collection[int], rounds: Collection[int]) -> None:
-        """Deletes the weights of ended rounds of one task, unless they are the newest of all its rounds."""
-        newest = self.newest(rounds)
-        if newest is None:
+        """Deletes the weights of ended rounds of one task, but for the newest of all its rounds and for use."""
+        if (newest := self.newest(rounds)) is None:
             return
-        needed = {newest.weights}
-        if newest.is_new:
-            needed.add(newest.weights.with_name(newest.weights.name.replace(ADOPTED, MODEL)))
+        used = [path for number in sorted(rounds) if (path := self.path(number, MODEL)).exists()]
+        needed = {newest.weights, *used[-1:]}
         for path in (self.path(number, what) for number in ended for what in (OFFER, DELIVERED, ADOPTED, MODEL)):
             if path not in needed:
                 for old in (path, path.with_suffix(".log")):

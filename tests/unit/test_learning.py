@@ -292,6 +292,11 @@ def test_a_longer_update_is_drawn_in_to_the_length_of_the_own():
     assert drawn_in(base, own, {"w": torch.tensor([2.0, 1.0])})["w"].tolist() == [2.0, 1.0]
 
 
+def test_who_has_learned_nothing_yet_takes_a_delivery_as_it_is():
+    base, delivered = {"w": torch.tensor([1.0])}, {"w": torch.tensor([5.0])}
+    assert drawn_in(base, base, delivered) == delivered
+
+
 def test_an_owner_looks_at_a_thousand_samples_at_most_and_from_all_parts():
     samples = Examples(torch.zeros(2500, 1), torch.arange(2500))
     assert judged_by(samples).labels.tolist() == list(range(0, 2500, 3))

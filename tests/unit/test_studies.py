@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from market_node.daemon.studies import ADOPTED, DELIVERED, OFFER, Studies
+from market_node.daemon.studies import ADOPTED, DELIVERED, MODEL, OFFER, Studies
 from market_node.trainer import figures_of
 
 
@@ -75,3 +75,12 @@ def test_what_an_open_round_needs_is_not_deleted(studies):
     assert studies.has(2, OFFER)
     assert studies.has(1, ADOPTED)
     assert not studies.has(1, OFFER)
+
+
+def test_the_newest_model_for_use_stays_though_the_next_round_has_offered_the_other(studies):
+    for number in (1, 2):
+        make(studies, number, ADOPTED, at=number)
+        studies.path(number, MODEL).write_bytes(b"for use")
+    studies.offer_as_it_is(3, studies.newest([1, 2]))
+    studies.prune(ended=[1, 2], rounds=[1, 2, 3])
+    assert (studies.has(1, MODEL), studies.has(2, MODEL), studies.has(2, ADOPTED)) == (False, True, False)

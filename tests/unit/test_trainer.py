@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 from market_node.errors import BadInput, ConfigError
+from market_node.learning import drawn_back, drawn_in, mix
 from market_node.trainer import Apart, Learned, Lesson, Trainer, Within, figures_of, learn, read_learned
 from market_node.weights import write_weights
 
@@ -88,10 +89,34 @@ def test_a_delivery_that_is_better_is_mixed_in_and_rated(school):
 
 
 def test_the_model_to_use_lies_beside_the_one_to_train_on_from(school):
-    lesson = school(delivered=school.delivered, sellers=3)
-    learn(lesson)
-    used, tuned = (load_file(path)["weight"] for path in (lesson.model, lesson.out))
-    assert used.shape == tuned.shape and used.isfinite().all()
+    lesson = school("held_out = 0", delivered=school.delivered, sellers=3)
+    learned = learn(lesson)
+    base, start, delivered, used, tuned = map(
+        load_file, (lesson.base, lesson.start, lesson.delivered, lesson.model, lesson.out)
+    )
+    near = drawn_in(base, start, delivered)
+    mixture = mix(start, near, sellers=3, samples=learned.samples)
+    assert not tuned["weight"].equal(used["weight"])
+    torch.testing.assert_close(used, drawn_back(tuned, mixture, useful=1.0))
+
+
+def test_the_losses_of_both_are_told(school):
+    learned = learn(school(delivered=school.delivered, sellers=3))
+    assert learned.loss_used <= learned.loss  # or the hold-out would have said so
+    assert learn(school()).loss_used is None
+
+
+def test_a_mixture_that_diverges_is_dropped_where_no_hold_out_says_so(school):
+    diverges = """
+        held_out = 0
+
+        def train(self, model, examples, seed):
+            if model.weight[0, 0] != -1.0:
+                torch.nn.init.constant_(model.weight, float("nan"))
+    """
+    lesson = school(diverges, delivered=school.delivered, sellers=3)
+    assert learn(lesson).kept_own
+    assert load_file(lesson.model)["weight"].equal(load_file(lesson.start)["weight"])
 
 
 def test_without_hold_out_samples_there_is_no_loss_and_no_rating(school):
