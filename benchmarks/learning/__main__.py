@@ -28,6 +28,7 @@ def main() -> None:
     parser.add_argument("--long", action="store_true", help="50 rounds of 200 steps, as the paper's; for a GPU's day")
     parser.add_argument("--jobs", type=int, default=2, help="processes")
     parser.add_argument("--only", default="", help="settings whose names hold this")
+    parser.add_argument("--most", type=int, default=COUNTS[-1], help="participants, of size")
     parser.add_argument("--print", action="store_true", help="write no document")
     options = parser.parse_args()
     match options.what:
@@ -44,7 +45,7 @@ def main() -> None:
             runs = run(_jobs([PAPER], METHODS, options.seeds), options.jobs)
             show("learning-paper", tables.paper_report(runs, PAPER.name), options)
         case "size":
-            counts = {count: _chosen(crowds(count), options) for count in COUNTS}
+            counts = {count: _chosen(crowds(count), options) for count in COUNTS if count <= options.most}
             wanted = [setting for settings in counts.values() for setting in settings]
             runs = run(_jobs(wanted, ("local", "market"), options.seeds), options.jobs)
             by_name = {count: [setting.name for setting in settings] for count, settings in counts.items()}
