@@ -148,7 +148,8 @@ def usefulness(base: Tensor, delivered: Tensor) -> float:
     """How much of its share a delivery gets: all where it knows no less of the buyer's samples than a model that knows
     nothing, none where its loss is twice as high, and evenly less in between.
 
-    No seller has seen the buyer's training samples, so that these tell as honestly as a hold-out.
+    No seller has trained on the buyer's training samples, so that these tell nearly as honestly as a hold-out. (Nearly:
+    sellers may have bought what the buyer sold before.)
 
     Args:
         base: loss of the task's base checkpoint on each of the buyer's training samples.

@@ -34,7 +34,7 @@ def main() -> None:
     match options.what:
         case "table":
             chosen = _chosen([*FASHION, *OTHERS], options)
-            noisy = [setting for setting in chosen if setting.name.endswith("600")]
+            noisy = [setting for setting in chosen if "600" in setting.name]
             jobs = [*_jobs(chosen, METHODS, options.seeds), *_jobs(noisy, CHECKS, options.seeds)]
             runs = run(jobs, options.jobs)
             names = [setting.name for setting in chosen]

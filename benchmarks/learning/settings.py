@@ -19,6 +19,9 @@ CNN: Mapping[str, Any] = {"kind": "cnn", "input": [1, 28, 28], "classes": CLASSE
 TESTED = 500
 """Pictures of each class that nobody has: what all are tested on."""
 
+LONG = ", long"
+"""Ends the name of a setting of the paper's length."""
+
 SIZES = (30, 30, 60, 60, 120, 120, 240, 240, 480, 720, 1100, 1500)
 """Samples of owners of different size."""
 
@@ -43,7 +46,7 @@ class Setting:
     @property
     def long(self) -> "Setting":
         """As long as the paper's: 50 rounds of 200 steps."""
-        return replace(self, name=f"{self.name}, long", practice=replace(self.practice, steps=200), rounds=50)
+        return replace(self, name=f"{self.name}{LONG}", practice=replace(self.practice, steps=200), rounds=50)
 
 
 @cache

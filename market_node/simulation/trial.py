@@ -49,15 +49,17 @@ JUDGEMENT = Judgement()
 
 _SMALL = RECOMMENDED["small"]
 
+FLOOR = 0.1
+"""Three standard deviations of a sketch's error."""
+
 USUAL: Mapping[str, float] = {
     "fee": _SMALL.fee / PARTS,
     "reveal_bond": _SMALL.reveal_bond / PARTS,
     "max_samples": _SMALL.max_samples_for(MEDIAN_SAMPLES),
-    "floor": 0.1,
+    "floor": FLOOR,
     "max_sellers": _SMALL.max_sellers,
 }
-"""What `round open` proposes for these owners, but for the floor: here three standard deviations of a sketch's error.
-Amounts are shares of the median value."""
+"""What `round open` proposes for these owners, but for the floor. Amounts are shares of the median value."""
 
 
 def usual_terms(**changes: float) -> Terms:
