@@ -9,8 +9,9 @@ by a library's matrix routine, so every machine rounds alike. Elimination takes 
 stops where less than `NOTHING` is left, so it errs by about n · 2**-52 / `NOTHING` of a norm squared at most: in theory
 2e-7 for 1,024 updates, in practice 1e-13.
 
-One figure is not exact: by how much a cosine of residuals strays by chance. It is a sum of positive numbers in float64,
-right to about 1e-10 in any order; two machines differ where a cosine is that close to its limit, and nowhere else.
+Two figures are not exact: by how much a dot product of residuals strays by chance, and those dot products in which
+weights are clipped. They are sums in float64, right to about 1e-10 in any order; two machines differ where a score is
+that close to its limit, and nowhere else.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,8 +31,9 @@ NOTHING = 1e-6
 """Of a norm squared: a residual below 0.1 % of the update is none. A copy that float32 has rounded on its way to a file
 has 1e-7 of it, and the smallest honest one that was measured 0.7 % (docs/benchmarks.md)."""
 
-PASSING = 0.02
-"""Of copies under noise, how many may pass: a cosine above what the largest of so many by chance has once in 50."""
+PASSING = 0.01
+"""Of copies under noise, how many may pass: a score as far from 0 as the furthest of so many by chance has once in
+100."""
 
 OTHERS_SHARE = 0.2
 """Of what is not an account's own, squared: with less from others, noise hides no copy. An owner that buys nothing and
@@ -65,11 +67,11 @@ class Copy:
 
     index: int
     test: str
-    """"span": nothing is new. "noise": what is new is like nothing that is new in others. "twin": another one in the
-    round is the same."""
+    """"span": nothing is new. "noise": what is new is neither like what is new in others nor unlike it. "twin": another
+    one in the round is the same."""
     residual: float
     cosine: float | None = None
-    """With the residual of that other one which it is furthest above chance with; for "noise"."""
+    """With the residual of that other one which it is furthest from chance with; for "noise"."""
     chance: float | None = None
     """One deviation of that cosine."""
     twin: int | None = None
@@ -155,21 +157,36 @@ class _Judge:
         return [found[place] for place in sorted(found)]
 
     def _noise(self, others: list[int], found: Mapping[int, Copy]) -> dict[int, Copy]:
-        """Those of `others` whose residual is within chance of every other one's."""
+        """Those of `others` whose residual is within chance of every other one's.
+
+        Noise has the sign of a weight by chance, whatever its size. So a dot product with what another one has there
+        strays from 0 as a sum of so many coin tosses does, and a score, in deviations, is a standard normal value. Two
+        scores with each other one share what may pass.
+        """
         lengths = np.sqrt(self.size[others])
         cosines = self.new[np.ix_(others, others)] / lengths / lengths[:, None]
         chance = self.products.chance(self.left, others) / lengths / lengths[:, None]
-        scores = cosines / np.where(chance > 0, chance, np.inf)
-        least = NormalDist().inv_cdf(1 - PASSING / (len(others) - 1))
+        scores = np.abs(cosines) / np.where(chance > 0, chance, np.inf)
         np.fill_diagonal(scores, -np.inf)
+        limit = NormalDist().inv_cdf(1 - PASSING / 4 / (len(others) - 1))
+        suspects = [
+            row
+            for row, place in enumerate(others)
+            if place not in found
+            and not self.again[place]
+            and scores[row].max() <= limit
+            and 1 - self.size[place] / self.not_own[place] >= OTHERS_SHARE
+        ]
+        if not suspects:
+            return {}
+        clipped = np.abs(self.products.clipped(self.left, others, suspects, lengths))
         hidden = {}
-        for row, place in enumerate(others):
-            best = int(scores[row].argmax())
-            bought = 1 - self.size[place] / self.not_own[place]
-            if place in found or self.again[place] or scores[row, best] > least or bought < OTHERS_SHARE:
-                continue
-            figures = sqrt(self.size[place]), float(cosines[row, best]), float(chance[row, best])
-            hidden[place] = Copy(self.indices[place], "noise", *figures)
+        for row, evened in zip(suspects, clipped, strict=True):
+            evened[row] = -np.inf
+            if evened.max() <= limit:
+                place, best = others[row], int(scores[row].argmax())
+                figures = sqrt(self.size[place]), float(cosines[row, best]), float(chance[row, best])
+                hidden[place] = Copy(self.indices[place], "noise", *figures)
         return hidden
 
     def _without(self, row: int, places: Sequence[int]) -> float:
@@ -223,8 +240,19 @@ class Elimination:
     def coefficients(self, places: Sequence[int]) -> Floats:
         """How much of each pivot the projection of a row takes: `places x pivots`."""
         rows = [self.old + place for place in places]
-        taken = np.zeros((len(rows), len(self.pivots)))
-        lower = np.array([column[rows] for column in self.columns]).T.copy()
+        return self._taken(np.array([column[rows] for column in self.columns]).T.copy())
+
+    def coefficients_of(self, products: Floats) -> Floats:
+        """The same of any vectors. `products`: their dot products with the pivots, `n x pivots`."""
+        rest, lower = products.copy(), np.empty_like(products)
+        for step, column in enumerate(self.columns):
+            lower[:, step] = rest[:, step] / column[self.pivots[step]]
+            rest -= np.multiply.outer(lower[:, step], column[self.pivots])
+        return self._taken(lower)
+
+    def _taken(self, lower: Floats) -> Floats:
+        """From dot products with what each pivot adds to the ones before it. `lower` is used up."""
+        taken = np.empty_like(lower)
         for step in reversed(range(len(self.pivots))):
             pivot = self.pivots[step]
             taken[:, step] = lower[:, step] / self.columns[step][pivot]
@@ -254,17 +282,51 @@ class _Products:
         Over P weights that share alike it is |e| · |f| / √P. Where a few have most, as in noise that grows with the
         weights or that spares all but a bias, it is more, and a cosine says less.
         """
-        coefficients = left.coefficients(places) / self.lengths[left.pivots]
-        taken = torch.from_numpy(coefficients).to(self.device)
-        own = [self.rows[left.old + place] for place in places]
-        span = [self.rows[pivot] for pivot in left.pivots]
-        scale = torch.from_numpy(self.lengths[[left.old + place for place in places]]).to(self.device).unsqueeze(1)
-        total = torch.zeros(len(own), len(own), dtype=torch.float64, device=self.device)
-        for new, last in zip(_pieces(own, self.device), _pieces(span, self.device), strict=True):
-            squares = (new / scale - taken @ last).square_()
+        total = torch.zeros(len(places), len(places), dtype=torch.float64, device=self.device)
+        for residuals, _ in self._residuals(left, places):
+            squares = residuals.square_()
             total += squares @ squares.T
         deviations: Floats = total.sqrt_().cpu().numpy()
         return deviations
+
+    def clipped(self, left: Elimination, places: Sequence[int], suspects: Sequence[int], lengths: Floats) -> Floats:
+        """How like a suspect's residual is to another one's whose large weights are clipped, in deviations of chance.
+
+        A few weights have most of a trained residual, and by their chance they hide what the many others say. Clipped,
+        f is not outside the span any more, so it is projected once again: a copy's e is its noise less the noise's part
+        in the span, and of that a dot product with a vector outside the span sees nothing.
+
+        Args:
+            suspects: which of `places`.
+            lengths: of the residuals at `places`.
+
+        Returns:
+            `suspects x places`; 0 where chance is.
+        """
+        most = torch.from_numpy(lengths / sqrt(self.weights)).to(self.device).unsqueeze(1)
+        alike = torch.zeros(len(suspects), len(places), dtype=torch.float64, device=self.device)
+        inside = torch.zeros(len(places), len(left.pivots), dtype=torch.float64, device=self.device)
+        for residuals, span in self._residuals(left, places):
+            flat = residuals.clamp(-most, most)
+            alike += residuals[suspects] @ flat.T
+            inside += flat @ span.T
+        taken = torch.from_numpy(left.coefficients_of(inside.cpu().numpy())).to(self.device)
+        squares = torch.zeros_like(alike)
+        for residuals, span in self._residuals(left, places):
+            flat = residuals.clamp(-most, most) - taken @ span
+            squares += residuals[suspects].square_() @ flat.square_().T
+        scores: Floats = torch.where(squares > 0, alike / squares.sqrt(), 0.0).cpu().numpy()
+        return scores
+
+    def _residuals(self, left: Elimination, places: Sequence[int]) -> Iterator[tuple[Tensor, Tensor]]:
+        """What is left of unit vectors, and the pivots, unit vectors too, a piece of all of them at a time."""
+        taken = torch.from_numpy(left.coefficients(places)).to(self.device)
+        rows = [left.old + place for place in places]
+        own, span = ([self.rows[row] for row in each] for each in (rows, left.pivots))
+        units = [torch.from_numpy(self.lengths[each]).to(self.device).unsqueeze(1) for each in (rows, left.pivots)]
+        for new, last in zip(_pieces(own, self.device), _pieces(span, self.device), strict=True):
+            pivots = last / units[1]
+            yield new / units[0] - taken @ pivots, pivots
 
 
 def gram(rows: Sequence[Tensor], device: str | torch.device = "cpu", columns: int = _COLUMNS) -> NDArray[np.object_]:

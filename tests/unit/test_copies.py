@@ -89,6 +89,22 @@ def test_in_a_first_round_nobody_copies():
     assert find_copies({}) == []
 
 
+def test_what_a_few_large_weights_hide_is_seen_in_the_many_small_ones():
+    """As in trained models, the same few weights have most of what is new in everybody."""
+    common, large = draw(50, WEIGHTS), draw(51, WEIGHTS).abs() ** 4
+    large *= 0.3 / large.square().mean().sqrt()
+    honest = [update + large * draw(60 + index, WEIGHTS) + 0.05 * common for index, update in enumerate(trained())]
+    hidden = bought() + large * draw(70, WEIGHTS)
+    assert found_by({MALLORY: hidden}, updates=honest) == {MALLORY: "noise"}
+    assert found_by({MALLORY: hidden + 0.05 * common}, updates=honest) == {}
+
+
+def test_who_has_learned_the_opposite_of_others_is_no_copy():
+    common = draw(50, WEIGHTS)
+    honest = [update + 0.2 * common for update in trained()]
+    assert found_by({MALLORY: bought() - 0.2 * common}, updates=honest) == {}
+
+
 # --- copies ---
 
 
@@ -247,6 +263,17 @@ def test_residuals_are_those_of_fractions(seed, old):
     cosines = vectors @ vectors.T / lengths / lengths[:, None]
     left = Elimination(cosines, old).rest * lengths[old:] * lengths[old:, None]
     assert left.ravel().tolist() == pytest.approx([float(x) for row in exact[old:] for x in row[old:]], abs=1e-3)
+
+
+def test_coefficients_of_a_row_and_of_its_dot_products_are_the_same():
+    vectors = draw(5, 8, 40).numpy()
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    left = Elimination(vectors @ vectors.T, 5)
+    products = (vectors @ vectors.T)[5:, left.pivots]
+    assert left.coefficients_of(products) == pytest.approx(left.coefficients([0, 1, 2]))
+    assert left.coefficients_of(products) @ vectors[left.pivots] @ vectors[:5].T == pytest.approx(
+        vectors[5:] @ vectors[:5].T
+    )
 
 
 def test_threads_and_files_change_no_figure(tmp_path):
