@@ -29,6 +29,7 @@ from .data import Examples
 from .errors import BadInput, ConfigError, StateError
 from .files import replacing
 from .learning import LEAST_RATED, Practice, Shares, Training
+from .noise import Chance
 
 DELTA_POWER = 1.1
 """δ is N^−1.1 for N samples, where the owner says nothing else: below 1/N, at which publishing one of N samples whole
@@ -141,8 +142,8 @@ class PrivateTraining:
         if run not in ledger.runs:
             self._check(ledger.runs, run, model)
             ledger.enter(run)
-        noise = int.from_bytes(hmac.digest(ledger.secret, b"noise" + bytes.fromhex(run.name), "sha256")[:8])
-        descend(model, examples, self.practice, run, self.clip, torch.Generator().manual_seed(noise))
+        key = hmac.digest(ledger.secret, b"noise" + bytes.fromhex(run.name), "sha256")
+        descend(model, examples, self.practice, run, self.clip, key)
 
     def claim(self) -> Claim | None:
         """What is spent by now; None before the first training."""
@@ -182,33 +183,37 @@ class PrivateTraining:
             )
 
 
-def descend(
-    model: nn.Module, examples: Examples, practice: Practice, run: Run, clip: float, generator: torch.Generator
-) -> None:
-    """DP-SGD on the cross entropy, in place: Poisson samples, clipped gradients, Gaussian noise."""
+def descend(model: nn.Module, examples: Examples, practice: Practice, run: Run, clip: float, key: bytes) -> None:
+    """DP-SGD on the cross entropy, in place: Poisson samples, clipped gradients, Gaussian noise.
+
+    Args:
+        key: 32 bytes that all chance comes from. Who knows them can take the noise away.
+    """
     opacus, optimizers = _opacus()
     model.train()
     hooked = opacus.GradSampleModule(model, loss_reduction="sum")
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    expected = run.rate * len(examples)
     try:
-        plain = torch.optim.SGD(
-            hooked.parameters(), practice.rate, momentum=practice.momentum, weight_decay=practice.decay
-        )
-        optimiser = optimizers.DPOptimizer(
-            plain,
-            noise_multiplier=run.noise,
-            max_grad_norm=clip,
-            expected_batch_size=run.rate * len(examples),
-            generator=generator,
+        plain = torch.optim.SGD(trained, practice.rate, momentum=practice.momentum, weight_decay=practice.decay)
+        clipping = optimizers.DPOptimizer(  # its noise would come from torch's generator
+            plain, noise_multiplier=0.0, max_grad_norm=clip, expected_batch_size=expected
         )
         for step in range(run.steps):
-            chosen = torch.rand(len(examples), generator=generator) < run.rate
+            chance = Chance(key, step)
+            chosen = chance.uniform(len(examples)) < run.rate
             plain.param_groups[0]["lr"] = practice.rate_at(step)
-            optimiser.zero_grad()
-            loss = cross_entropy(hooked(examples.inputs[chosen]), examples.labels[chosen], reduction="sum")
-            with warnings.catch_warnings():
-                warnings.filterwarnings("ignore", "Full backward hook")  # the first layer's input needs no gradient
-                loss.backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
+            clipping.zero_grad(set_to_none=True)
+            if chosen.any():  # a network need not know what to do with no samples
+                loss = cross_entropy(hooked(examples.inputs[chosen]), examples.labels[chosen], reduction="sum")
+                with warnings.catch_warnings():
+                    warnings.filterwarnings("ignore", "Full backward hook")  # the first input needs no gradient
+                    loss.backward()  # type: ignore[no-untyped-call]
+                clipping.pre_step()
+            for parameter in trained:
+                noise = (chance.normal(parameter.shape) * (run.noise * clip / expected)).to(parameter)
+                parameter.grad = noise if parameter.grad is None else parameter.grad + noise
+            plain.step()
     finally:
         hooked.to_standard_module()
 

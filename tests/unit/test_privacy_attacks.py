@@ -171,6 +171,6 @@ def test_clipped_sums_of_a_crowd_are_those_of_opacus():
         model.load_state_dict(crowd.split(row))
         mine = Examples(inputs[client][taken[client]], labels[client][taken[client]])
         step = Practice(steps=1, rate=1.0, momentum=0.0, decay=0.0)
-        descend(model, mine, step, Run("", 0.0, 1.0, 1), 0.5, torch.Generator())
+        descend(model, mine, step, Run("", 0.0, 1.0, 1), 0.5, bytes(32))
         moved = row - crowd.join(weights_of(model))
         assert torch.allclose(sums[client] / len(mine), moved, atol=1e-6)

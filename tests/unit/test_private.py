@@ -17,6 +17,7 @@ from market_node.architecture import build
 from market_node.data import CLASSES, Examples, Owner
 from market_node.errors import BadInput, ConfigError, StateError
 from market_node.learning import OwnTraining, Practice, Training, fine_tune, weights_of
+from market_node.noise import Chance
 from market_node.private import Ledger, PrivateTraining, Run, descend, noise_multiplier, spent
 from market_node.trainer import Lesson, learn
 from market_node.weights import write_weights
@@ -24,6 +25,7 @@ from market_node.weights import write_weights
 TREE = Path(__file__).parent.parent.parent
 
 MLP = {"kind": "mlp", "input": [1, 4, 4], "hidden": [8], "classes": CLASSES}
+KEY = bytes(range(32))
 PRACTICE = Practice(steps=4, batch=10, momentum=0.0, decay=0.0, rate=0.1)
 
 
@@ -126,16 +128,66 @@ def test_a_step_is_the_clipped_sum_and_noise_of_the_promised_size():
     before = weights_of(model)["1.weight"]
     examples = Examples(torch.zeros(40, 1, 2_000), torch.zeros(40, dtype=torch.int64))
     practice = Practice(steps=1, rate=1.0, momentum=0.0, decay=0.0)
-    descend(model, examples, practice, Run("a", 3.0, 0.5, 1), 0.7, torch.Generator().manual_seed(0))
+    descend(model, examples, practice, Run("a", 3.0, 0.5, 1), 0.7, KEY)
     moved = weights_of(model)["1.weight"] - before
-    assert float(moved.std()) == pytest.approx(3.0 * 0.7 / 20, rel=0.03)
+    four_errors = 4 / (2 * 20_000) ** 0.5
+    assert float(moved.std()) == pytest.approx(3.0 * 0.7 / 20, rel=four_errors)
+
+
+def test_seeds_that_agree_where_torch_looks_give_other_noise():
+    """torch keeps 32 bits of a seed. Here every byte of a key counts."""
+    ours = Chance(KEY).normal(torch.Size([8]))
+    for place in range(32):
+        other = bytes(byte ^ (each == place) for each, byte in enumerate(KEY))
+        assert not bool((Chance(other).normal(torch.Size([8])) == ours).any())
+
+
+def test_every_byte_of_the_key_reaches_the_noise_of_a_training():
+    models = [nn.Sequential(nn.Flatten(), nn.Linear(16, CLASSES)) for _ in range(2)]
+    models[1].load_state_dict(models[0].state_dict())
+    for model, key in zip(models, (KEY, bytes([255]) + KEY[1:]), strict=True):
+        descend(model, pictures(5, 1), PRACTICE, Run("a", 1.0, 0.5, 1), 1.0, key)
+    one, other = map(weights_of, models)
+    assert all(bool((one[name] != other[name]).all()) for name in one)
+
+
+def test_noise_is_gaussian_and_of_standard_deviation_one():
+    count = 40_000
+    drawn = Chance(KEY).normal(torch.Size([200, 200]))
+    assert float(drawn.mean()) == pytest.approx(0, abs=4 / count**0.5)
+    assert float(drawn.std()) == pytest.approx(1, abs=4 / (2 * count) ** 0.5)
+    for bound, share in ((0.5, 0.3829), (1.0, 0.6827), (2.0, 0.9545), (3.0, 0.9973)):
+        error = (share * (1 - share) / count) ** 0.5
+        assert float((drawn.abs() < bound).double().mean()) == pytest.approx(share, abs=4 * error)
+
+
+def test_no_two_streams_of_a_key_are_alike():
+    assert not bool((Chance(KEY, 0).uniform(100) == Chance(KEY, 1).uniform(100)).any())
+
+
+def test_a_step_takes_each_sample_with_the_promised_probability_and_by_itself():
+    """Sample i is all that touches column i of the weights, so the columns that moved say who was taken."""
+    count, rate = 2_000, 0.3
+    examples = Examples(torch.eye(count).view(count, 1, count), torch.zeros(count, dtype=torch.int64))
+    practice = Practice(steps=1, rate=1.0, momentum=0.0, decay=0.0)
+    taken = []
+    for steps in (1, 2):
+        model = nn.Sequential(nn.Flatten(), nn.Linear(count, CLASSES, bias=False))
+        before = weights_of(model)["1.weight"]
+        descend(model, examples, practice, Run("a", 0.0, rate, steps), 1.0, KEY)
+        taken.append((weights_of(model)["1.weight"] != before).any(dim=0))
+    for chosen, share in zip(taken, (rate, 1 - (1 - rate) ** 2), strict=True):
+        four_errors = 4 * (share * (1 - share) / count) ** 0.5
+        assert float(chosen.double().mean()) == pytest.approx(share, abs=four_errors)
+    both = float((taken[0][1:] & taken[0][:-1]).double().mean())
+    assert both == pytest.approx(rate**2, abs=4 * (rate**2 / count) ** 0.5)
 
 
 def test_a_step_that_takes_no_sample_adds_noise_all_the_same():
     model = nn.Sequential(nn.Flatten(), nn.Linear(16, CLASSES))
     before = weights_of(model)
     practice = Practice(steps=1, rate=1.0, momentum=0.0, decay=0.0)
-    descend(model, pictures(5, 1), practice, Run("a", 1.0, 1e-12, 1), 1.0, torch.Generator().manual_seed(0))
+    descend(model, pictures(5, 1), practice, Run("a", 1.0, 1e-12, 1), 1.0, KEY)
     assert all(bool((tensor != before[name]).all()) for name, tensor in weights_of(model).items())
 
 
@@ -144,7 +196,7 @@ def test_no_sample_moves_the_model_by_more_than_its_clipped_gradient():
     before = weights_of(model)
     practice = Practice(steps=1, rate=1.0, momentum=0.0, decay=0.0)
     huge = Examples(1e4 * torch.ones(1, 1, 4, 4), torch.zeros(1, dtype=torch.int64))
-    descend(model, huge, practice, Run("a", 1e-9, 1.0, 1), 0.7, torch.Generator().manual_seed(0))
+    descend(model, huge, practice, Run("a", 1e-9, 1.0, 1), 0.7, KEY)
     after = weights_of(model)
     moved = sum(float((after[name] - before[name]).square().sum()) for name in after) ** 0.5
     assert moved == pytest.approx(0.7, rel=1e-3)
