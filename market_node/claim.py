@@ -34,8 +34,8 @@ class Claim:
 
     def __post_init__(self) -> None:
         for name, value in (("epsilon", self.epsilon), ("delta", self.delta)):
-            if type(value) not in (int, float) or not isfinite(value):
-                raise BadInput(f"the {name} of a privacy claim is a number, not {value!r}"[:200])
+            if not _is_number(value):
+                raise BadInput(f"the {name} of a privacy claim is a finite number, not {value!r}"[:200])
         if self.epsilon <= 0:
             raise BadInput(f"the epsilon of a privacy claim is above 0, not {self.epsilon}")
         if not 0 <= self.delta < 1:
@@ -48,6 +48,13 @@ class Claim:
     def field(self) -> dict[str, Any]:
         """As it stands on a card, under `FIELD`."""
         return {"delta": self.delta, "epsilon": self.epsilon, "unit": UNIT}
+
+
+def _is_number(value: object) -> bool:
+    try:
+        return type(value) in (int, float) and isfinite(value)  # type: ignore[arg-type]
+    except OverflowError:  # an integer past every float
+        return False
 
 
 def claim_of(card: Mapping[str, Any]) -> Claim | None:
