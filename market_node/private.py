@@ -1,86 +1,44 @@
 """Training under differential privacy: DP-SGD (Abadi et al. 2016) by Opacus, with one budget for all rounds.
 
 Each step takes every sample with the same probability, clips each sample's gradient and adds noise to the sum. How much
-noise follows from the budget and from how often the owner will train: once for its first offer, and twice in each
-round, because a delivery is judged beside what the owner's model would have become without it.
+noise follows from the budget and from how often the owner will train.
 
-What was spent is written to a file before it is spent, so that no crash makes it less. The noise of a training is drawn
-from a secret in that file and from what is trained: a training that is taken again after a crash gives the same bytes
-and spends nothing more, and no two trainings share their noise.
+What was spent is written to a file before it is spent (`spending`). The chance of a training is drawn from a secret in
+that file and from what is trained: a training that is taken again after a crash gives the same bytes and spends nothing
+more, and no two trainings share their noise.
 """
 
 import hashlib
-import hmac
-import json
-import secrets
 import warnings
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from .claim import Claim
 from .data import Examples
-from .errors import BadInput, ConfigError, StateError
-from .files import replacing
-from .learning import LEAST_RATED, Practice, Shares, Training
+from .errors import BadInput, ConfigError, NodeError
+from .learning import LEAST_RATED, Practice, Shares, Training, Weights
 from .noise import Chance
+from .spending import Run, Spending
 
 DELTA_POWER = 1.1
 """δ is N^−1.1 for N samples, where the owner says nothing else: below 1/N, at which publishing one of N samples whole
 would count as private."""
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
-    """One training, as its privacy sees it."""
-
-    name: str
-    """Of what was trained, by which it is known again; hex."""
-    noise: float
-    """The noise multiplier: standard deviation of the noise, in clipping norms."""
-    rate: float
-    """The probability with which a step takes a sample."""
-    steps: int
-
-
-class Ledger:
-    """The file of all trainings that may have left something behind, and of the secret that their noise comes from.
-
-    Raises:
-        StateError: a file is there that is none.
-    """
-
-    def __init__(self, path: Path | str) -> None:
-        self.path = Path(path)
-        self.secret, self.runs = secrets.token_bytes(32), list[Run]()
-        try:
-            stored = json.loads(self.path.read_bytes())
-            self.secret = bytes.fromhex(stored["secret"])
-            self.runs = [Run(**run) for run in stored["runs"]]
-        except FileNotFoundError:
-            return
-        except (OSError, ValueError, TypeError, KeyError) as error:
-            raise StateError(f"the privacy ledger {self.path} cannot be read: restore it from a backup") from error
-
-    def name(self, *parts: bytes) -> str:
-        """Of a training, by all that decides what comes of it. Says nothing to who lacks the secret."""
-        lengths = b"".join(len(part).to_bytes(8) for part in parts)
-        return hmac.digest(self.secret, lengths + b"".join(parts), "sha256").hex()
-
-    def enter(self, run: Run) -> None:
-        """Writes a training down, unless it is there."""
-        if run in self.runs:
-            return
-        self.runs.append(run)
-        stored = {"secret": self.secret.hex(), "runs": [asdict(each) for each in self.runs]}
-        with replacing(self.path, 0o600) as file:
-            file.write(json.dumps(stored, indent=1).encode() + b"\n")
+OVERLAPPING, ONE_BY_ONE = 3, 2
+"""So often a node trains in each round. Always twice when it judges a delivery: with it, and without. And once more for
+its offer where it joins before it has judged the last round's delivery."""
 
 
 @dataclass(frozen=True)
@@ -89,22 +47,29 @@ class PrivateTraining:
 
     own: Training
     """Whose network, samples and evaluation these are. Its own way to train is not used."""
+    base: Path | str
+    """The task's base checkpoint, from which the first training starts."""
     practice: Practice
     """`batch` is how many samples a step takes on average."""
     epsilon: float
     """The budget, for all rounds."""
     rounds: int
     """In how many rounds the owner takes part at most."""
-    ledger: Path | str
-    """Where it is written down what is spent. Who deletes the file forgets what it has given away."""
+    spending: Path | str
+    """The file of what is spent; an absolute path. Who deletes it forgets what was given away."""
     delta: float | None = None
     """Without, N^−1.1 for N samples."""
     clip: float = 1.0
     """The norm to which each sample's gradient is cut."""
+    trainings_per_round: int = OVERLAPPING
+    """For how many the budget is. `ONE_BY_ONE` needs less noise, and is enough where no round begins before the last
+    one's delivery is judged; training is refused earlier where that is wrong."""
 
     def __post_init__(self) -> None:
         if not self.epsilon > 0 or self.rounds < 1 or not self.clip > 0:
             raise ConfigError("a private training needs an epsilon and a clip above 0, and at least one round")
+        if self.trainings_per_round < 1:
+            raise ConfigError("a private training needs a budget for at least one training in each round")
         if self.delta is not None and not 0 < self.delta < 1:
             raise ConfigError(f"delta is a probability between 0 and 1, not {self.delta}")
 
@@ -130,49 +95,55 @@ class PrivateTraining:
     def train(self, model: nn.Module, examples: Examples, seed: int) -> None:
         """Trains a model in place, if the budget allows it.
 
-        The same call gives the same weights, as long as the ledger is the same.
+        The same call gives the same weights, as long as the file of what is spent is the same.
 
         Raises:
-            BadInput: the budget is spent, or the first model to train from is not the one that `build_model` makes.
+            BadInput: the network or the samples cannot be trained on privately, the budget is spent, or the first
+                model to train from is not the task's base checkpoint. Nothing is spent then.
+            StateError: the same training has given other weights before.
         """
-        if len(examples) == 0:
-            raise BadInput("nothing to train on")
-        ledger = Ledger(self.ledger)
-        run = self._run(ledger, model, examples, seed)
-        if run not in ledger.runs:
-            self._check(ledger.runs, run, model)
-            ledger.enter(run)
-        key = hmac.digest(ledger.secret, b"noise" + bytes.fromhex(run.name), "sha256")
-        descend(model, examples, self.practice, run, self.clip, key)
+        refuse_unfit(model, examples, self.clip)
+        spending = Spending(self.spending)
+        with spending.alone():
+            run = self._run(spending, model, examples, seed)
+            if run not in spending.runs:
+                self._check(spending.runs, run, model)
+                spending.enter(run)
+        name = bytes.fromhex(run.name)
+        with _torch_seeded(spending.derive("torch", name)):
+            descend(model, examples, self.practice, run, self.clip, spending.derive("noise", name))
+        spending.conclude(run, _digest(model.state_dict()).hex())
 
     def claim(self) -> Claim | None:
         """What is spent by now; None before the first training."""
-        runs = Ledger(self.ledger).runs
+        runs = Spending(self.spending).runs
         delta = self._delta(len(self.load_data().training))
         return Claim(_up(spent(runs, delta)), delta) if runs else None
 
     @property
     def trainings(self) -> int:
-        """For how many trainings the budget is: one before the first round, and two after each."""
-        return 1 + 2 * self.rounds
+        """For how many trainings the budget is: one for the first offer, and some in each round."""
+        return 1 + self.trainings_per_round * self.rounds
 
     def _delta(self, samples: int) -> float:
         return samples**-DELTA_POWER if self.delta is None else self.delta
 
-    def _run(self, ledger: Ledger, model: nn.Module, examples: Examples, seed: int) -> Run:
+    def _run(self, spending: Spending, model: nn.Module, examples: Examples, seed: int) -> Run:
+        """Its name stands for all that decides what comes of the training."""
+        opacus, _ = _opacus()
         rate = min(1.0, self.practice.batch / len(examples))
         steps = self.practice.steps
         noise = noise_multiplier(self.epsilon, self._delta(len(examples)), rate, steps * self.trainings)
-        weights = _bytes(model.state_dict().values())
-        samples = _bytes((examples.inputs, examples.labels))
-        said = repr((self.practice, self.clip, noise, seed)).encode()
-        return Run(ledger.name(weights, samples, said), noise, rate, steps)
+        samples = _digest({"inputs": examples.inputs, "labels": examples.labels})
+        said = repr((self.practice, self.clip, noise, seed, torch.__version__, opacus.__version__))
+        parts = (_digest(model.state_dict()), repr(model).encode(), samples, said.encode())
+        return Run(spending.derive("name", *parts).hex(), noise, rate, steps)
 
     def _check(self, runs: list[Run], run: Run, model: nn.Module) -> None:
-        if not runs and not _equal(model, self.build_model()):
+        if not runs and not _equal(model.state_dict(), _read(self.base)):
             raise BadInput(
-                "the first private training starts from other weights than build_model makes: a model that was trained "
-                "on the samples before cannot be made private. Start in a new home, from the task's base checkpoint"
+                "the first private training starts from other weights than the task's base checkpoint: a model that "
+                "was trained on the samples before cannot be made private. Start in a new home"
             )
         delta = self._delta(len(self.load_data().training))
         if spent([*runs, run], delta) > self.epsilon:
@@ -218,6 +189,32 @@ def descend(model: nn.Module, examples: Examples, practice: Practice, run: Run, 
         hooked.to_standard_module()
 
 
+def refuse_unfit(model: nn.Module, examples: Examples, clip: float) -> None:
+    """Takes a step on a copy, so that what cannot be trained spends nothing.
+
+    Raises:
+        BadInput: the samples or the network do not fit.
+    """
+    labels = examples.labels
+    if len(labels) < 2:
+        raise BadInput(f"a private training needs two samples at least, not {len(labels)}")
+    if labels.dtype != torch.int64 or labels.dim() != 1 or len(examples.inputs) != len(labels) or labels.min() < 0:
+        said = f"{len(examples.inputs)} inputs and labels of shape {list(labels.shape)}, {labels.dtype}"
+        raise BadInput(f"a private training needs a class for each sample, an int64 from 0 on, not {said}")
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad and parameter.dtype not in (torch.float32, torch.float64):
+            raise BadInput(f"a private training needs weights in float32 or float64; {name!r} is {parameter.dtype}")
+    extremes = examples[torch.stack([labels.argmin(), labels.argmax()])]
+    try:
+        with _torch_seeded(bytes(32)):
+            descend(deepcopy(model), extremes, Practice(steps=1), Run("", 1.0, 1.0, 1), clip, bytes(32))
+    except NodeError:
+        raise
+    except Exception as error:
+        said = " ".join(str(error).split())[:200]
+        raise BadInput(f"this network cannot be trained privately: {type(error).__name__}: {said}") from error
+
+
 # --- accounting ---
 
 
@@ -246,19 +243,34 @@ def _up(epsilon: float) -> float:
 # --- parts ---
 
 
-def _equal(one: nn.Module, other: nn.Module) -> bool:
-    mine, theirs = one.state_dict(), other.state_dict()
-    return mine.keys() == theirs.keys() and all(torch.equal(mine[name], theirs[name]) for name in mine)
+@contextmanager
+def _torch_seeded(key: bytes) -> Iterator[None]:
+    """What a network draws from torch itself, as dropout does, follows from a key too."""
+    with torch.random.fork_rng():
+        torch.manual_seed(int.from_bytes(key[:8]))
+        yield
+
+
+def _read(base: Path | str) -> Weights:
+    try:
+        return load_file(base)
+    except (OSError, SafetensorError) as error:
+        raise ConfigError(f"the base checkpoint {str(base)!r} cannot be read ({error})") from None
+
+
+def _equal(mine: Weights, base: Weights) -> bool:
+    return mine.keys() == base.keys() and all(torch.equal(mine[name], base[name].to(mine[name])) for name in mine)
 
 
 def _alike(one: Examples, other: Examples) -> bool:
     return torch.equal(one.labels, other.labels) and torch.equal(one.inputs, other.inputs)
 
 
-def _bytes(tensors: Any) -> bytes:
+def _digest(tensors: Weights) -> bytes:
     digest = hashlib.sha256()
-    for tensor in tensors:
-        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    for name, tensor in tensors.items():
+        digest.update(repr((name, tensor.dtype, tuple(tensor.shape))).encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
     return digest.digest()
 
 

@@ -24,8 +24,9 @@ from market_node.aggregate import personal_model
 from market_node.architecture import build
 from market_node.data import CLASSES, Examples
 from market_node.learning import Practice, train, weights_of
-from market_node.private import Run, descend
+from market_node.private import descend
 from market_node.sketch import count_sketch
+from market_node.spending import Run
 
 CNN = {"kind": "cnn", "input": [1, 16, 16], "classes": CLASSES}
 MLP = {"kind": "mlp", "input": [1, 8, 8], "hidden": [64], "classes": CLASSES}

@@ -6,6 +6,7 @@ import stat
 import sys
 from dataclasses import replace
 from pathlib import Path
+from threading import Thread
 
 import pytest
 import torch
@@ -18,7 +19,8 @@ from market_node.data import CLASSES, Examples, Owner
 from market_node.errors import BadInput, ConfigError, StateError
 from market_node.learning import OwnTraining, Practice, Training, fine_tune, weights_of
 from market_node.noise import Chance
-from market_node.private import Ledger, PrivateTraining, Run, descend, noise_multiplier, spent
+from market_node.private import ONE_BY_ONE, PrivateTraining, descend, noise_multiplier, spent
+from market_node.spending import Run, Spending
 from market_node.trainer import Lesson, learn
 from market_node.weights import write_weights
 
@@ -40,7 +42,9 @@ def pictures(count, seed):
 def alice(tmp_path):
     owner = Owner(pictures(50, 1), pictures(30, 2), pictures(20, 3), torch.full((CLASSES,), 0.1))
     own = OwnTraining(MLP, owner, PRACTICE, base_seed=5, seed=6)
-    return PrivateTraining(own, PRACTICE, epsilon=3.0, rounds=1, ledger=tmp_path / "privacy.json")
+    start = tmp_path / "base.safetensors"
+    write_weights(start, weights_of(own.build_model()))
+    return PrivateTraining(own, start, PRACTICE, epsilon=3.0, rounds=1, spending=tmp_path / "spending.json")
 
 
 def base(training):
@@ -52,10 +56,11 @@ def same(a, b):
 
 
 def spend(training):
-    """A first offer, and the two trainings after a round: without the delivery and with it."""
+    """A first offer, the next one before the first delivery is judged, and the two arms of that judgement."""
     offered = fine_tune(training, base(training), 1)
     mixture = {name: (tensor + offered[name]) / 2 for name, tensor in base(training).items()}
-    return [fine_tune(training, start, 2) for start in (offered, mixture)]
+    again = fine_tune(training, offered, 2)
+    return [again, *(fine_tune(training, start, 1) for start in (offered, mixture))]
 
 
 # --- the budget ---
@@ -72,9 +77,13 @@ def test_a_whole_life_in_the_market_spends_no_more_than_the_budget(alice):
 
 def test_when_the_budget_is_spent_training_is_refused_and_it_says_what_to_do(alice):
     spend(alice)
-    with pytest.raises(BadInput, match=r"3 trainings took ε = .* of 3 .*stop_after_rounds = 1"):
+    with pytest.raises(BadInput, match=r"4 trainings took ε = .* of 3 .*stop_after_rounds = 1"):
         fine_tune(alice, base(alice), 2)
-    assert len(Ledger(alice.ledger).runs) == 3
+    assert len(Spending(alice.spending).runs) == 4
+
+
+def test_rounds_one_by_one_need_less_noise(alice):
+    assert (alice.trainings, replace(alice, trainings_per_round=ONE_BY_ONE).trainings) == (4, 3)
 
 
 def test_the_budget_is_remembered_by_another_process(alice):
@@ -83,19 +92,20 @@ def test_the_budget_is_remembered_by_another_process(alice):
 
 
 def test_what_is_spent_is_written_before_it_is_spent(alice, monkeypatch):
-    def killed(*_):
-        raise KeyboardInterrupt
+    def killed(model, examples, practice, run, clip, key):
+        if run.name:  # no mere step on a copy
+            raise KeyboardInterrupt
 
     monkeypatch.setattr("market_node.private.descend", killed)
     with pytest.raises(KeyboardInterrupt):
         fine_tune(alice, base(alice), 1)
-    assert len(Ledger(alice.ledger).runs) == 1
+    assert len(Spending(alice.spending).runs) == 1
 
 
 def test_more_rounds_need_more_noise(alice):
     many = replace(alice, rounds=20)
     fine_tune(many, base(many), 1)
-    (run,) = Ledger(many.ledger).runs
+    (run,) = Spending(many.spending).runs
     assert run.noise > 2 * noise_multiplier(3.0, 50**-1.1, 0.2, 4 * alice.trainings)
 
 
@@ -205,7 +215,7 @@ def test_no_sample_moves_the_model_by_more_than_its_clipped_gradient():
 def test_the_same_training_taken_again_gives_the_same_and_spends_nothing_more(alice):
     one, other = (fine_tune(alice, base(alice), 1) for _ in range(2))
     assert same(one, other)
-    assert len(Ledger(alice.ledger).runs) == 1
+    assert len(Spending(alice.spending).runs) == 1
 
 
 def test_two_trainings_of_one_round_have_noise_of_their_own(alice):
@@ -217,15 +227,81 @@ def test_two_trainings_of_one_round_have_noise_of_their_own(alice):
     assert max(float((one[name] - other[name]).abs().max()) for name in one) > 0.01
 
 
+def changed(training, *layers):
+    """The same owner with another network."""
+
+    class Other(type(training.own)):
+        def build_model(self):
+            model = nn.Sequential(*(layer() for layer in layers))
+            torch.manual_seed(0)
+            for parameter in model.parameters():
+                nn.init.normal_(parameter)
+            return model
+
+    own = training.own
+    other = Other(own.architecture, own.shares, own.practice, own.base_seed, own.seed)
+    write_weights(Path(training.base), weights_of(other.build_model()))
+    return replace(training, own=other)
+
+
+def small(activation):
+    return nn.Flatten, lambda: nn.Linear(16, 8), activation, lambda: nn.Linear(8, CLASSES)
+
+
+def test_the_same_weights_in_another_network_get_other_noise(alice):
+    """Else the difference of what comes of relu and of tanh would have none."""
+    with_noise = replace(alice, practice=replace(PRACTICE, steps=1))
+    fine_tune(changed(with_noise, *small(nn.ReLU)), base(changed(with_noise, *small(nn.ReLU))), 1)
+    fine_tune(changed(with_noise, *small(nn.Tanh)), base(changed(with_noise, *small(nn.Tanh))), 1)
+    names = {run.name for run in Spending(alice.spending).runs}
+    assert len(names) == 2
+
+
+def test_dropout_is_the_same_when_a_training_is_taken_again(alice):
+    dropping = changed(alice, *small(nn.Dropout))
+    assert same(*(fine_tune(dropping, base(dropping), 1) for _ in range(2)))
+
+
+def test_torchs_own_chance_goes_on_as_if_nothing_had_been(alice):
+    torch.manual_seed(3)
+    expected = torch.rand(1)
+    torch.manual_seed(3)
+    alice.train(alice.build_model(), alice.load_data().training, 1)
+    assert torch.equal(torch.rand(1), expected)
+
+
+class Wayward(nn.Module):
+    """A network that is another one than it says."""
+
+    slope = 1.0
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(16, CLASSES)
+
+    def forward(self, inputs):
+        return self.layer(inputs.flatten(1)) * self.slope
+
+
+def test_a_training_that_gives_other_weights_when_taken_again_is_not_let_out(alice, monkeypatch):
+    wayward = changed(alice, Wayward)
+    start = base(wayward)
+    fine_tune(wayward, start, 1)
+    monkeypatch.setattr(Wayward, "slope", 2.0)
+    with pytest.raises(StateError, match="gave other weights"):
+        fine_tune(wayward, start, 1)
+    assert len(Spending(alice.spending).runs) == 1
+
+
 def test_the_noise_is_another_with_another_secret(alice, tmp_path):
-    bob = replace(alice, ledger=tmp_path / "bob.json")
+    bob = replace(alice, spending=tmp_path / "bob.json")
     assert not same(fine_tune(alice, base(alice), 1), fine_tune(bob, base(bob), 1))
 
 
-def test_the_ledger_is_for_its_owners_eyes(alice):
+def test_the_file_is_for_its_owners_eyes(alice):
     fine_tune(alice, base(alice), 1)
-    assert stat.S_IMODE(alice.ledger.stat().st_mode) == 0o600
-    assert len(bytes.fromhex(json.loads(alice.ledger.read_text())["secret"])) == 32
+    assert stat.S_IMODE(alice.spending.stat().st_mode) == 0o600
+    assert len(bytes.fromhex(json.loads(alice.spending.read_text())["secret"])) == 32
 
 
 # --- what else could tell of the training samples ---
@@ -271,7 +347,7 @@ def test_the_documents_training_trains_and_claims(tmp_path, monkeypatch):
     for name in ("private", "trainer"):
         sys.modules.pop(name, None)
     assert 0 < learned.privacy["epsilon"] < 8.0
-    assert (home / "privacy.json").exists()
+    assert (home / "spending.json").exists()
 
 
 # --- what it refuses ---
@@ -279,18 +355,112 @@ def test_the_documents_training_trains_and_claims(tmp_path, monkeypatch):
 
 def test_a_model_that_has_seen_the_samples_before_cannot_be_made_private(alice):
     trained = fine_tune(alice.own, base(alice), 1)
-    with pytest.raises(BadInput, match="other weights than build_model"):
+    with pytest.raises(BadInput, match="other weights than the task's base"):
         fine_tune(alice, trained, 1)
     assert alice.claim() is None
 
 
-def test_a_damaged_ledger_is_no_empty_one(alice):
-    alice.ledger.write_text("{")
+def test_a_network_whose_weights_begin_anywhere_starts_from_the_tasks_base(alice):
+    """A node sets its weights: `build_model` need not."""
+
+    class Unseeded(type(alice.own)):
+        def build_model(self):
+            return nn.Sequential(nn.Flatten(), nn.Linear(16, CLASSES))
+
+    own = alice.own
+    unseeded = replace(alice, own=Unseeded(own.architecture, own.shares, own.practice, own.base_seed, own.seed))
+    start = weights_of(unseeded.build_model())
+    write_weights(Path(alice.base), start)
+    fine_tune(unseeded, start, 1)
+    assert len(Spending(alice.spending).runs) == 1
+
+
+def test_a_base_checkpoint_that_is_not_there_is_refused(alice, tmp_path):
+    with pytest.raises(ConfigError, match="base checkpoint"):
+        fine_tune(replace(alice, base=tmp_path / "none.safetensors"), base(alice), 1)
+
+
+def labelled(alice, labels):
+    shares = alice.own.shares
+    return replace(
+        alice, own=replace(alice.own, shares=replace(shares, training=Examples(shares.training.inputs, labels)))
+    )
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [torch.rand(50), torch.zeros(50, 1, dtype=torch.int64), torch.full((50,), CLASSES), torch.full((50,), -100)],
+    ids=["real", "a column", "a class too many", "below 0"],
+)
+def test_labels_that_are_no_classes_spend_nothing(alice, labels):
+    with pytest.raises(BadInput):
+        fine_tune(labelled(alice, labels), base(alice), 1)
+    assert alice.claim() is None
+
+
+def test_one_sample_spends_nothing(alice):
+    with pytest.raises(BadInput, match="two samples"):
+        alice.train(alice.build_model(), pictures(1, 1), 1)
+    assert alice.claim() is None
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        lambda: nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Flatten(), nn.Linear(8, CLASSES)),
+        lambda: nn.Sequential(nn.Flatten(), nn.Linear(16, CLASSES, dtype=torch.bfloat16)),
+        lambda: nn.Sequential(nn.Flatten(), nn.Linear(15, CLASSES)),
+    ],
+    ids=["batch normalisation", "bfloat16", "another shape"],
+)
+def test_a_network_that_cannot_be_trained_privately_spends_nothing(alice, network):
+    with pytest.raises(BadInput, match="private"):
+        alice.train(network(), alice.load_data().training, 1)
+    assert alice.claim() is None
+
+
+def test_a_path_that_depends_on_where_a_node_is_started_is_refused(alice):
+    with pytest.raises(ConfigError, match="where a node is started"):
+        fine_tune(replace(alice, spending="spending.json"), base(alice), 1)
+
+
+def test_two_processes_lose_nothing_that_the_other_has_written(tmp_path):
+    first, second = (Spending(tmp_path / "spending.json") for _ in range(2))
+    for spending, name in ((first, "a"), (second, "b")):
+        with spending.alone():
+            spending.enter(Run(name, 2.0, 0.2, 30))
+    assert [run.name for run in Spending(tmp_path / "spending.json").runs] == ["a", "b"]
+    assert first.secret == second.secret
+
+
+def test_while_one_reads_checks_and_enters_the_other_waits(tmp_path):
+    first, second = (Spending(tmp_path / "spending.json") for _ in range(2))
+    entered = []
+
+    def enter():
+        with second.alone():
+            entered.append(len(second.runs))
+
+    with first.alone():
+        waiting = Thread(target=enter)
+        waiting.start()
+        waiting.join(0.05)
+        first.enter(Run("a", 2.0, 0.2, 30))
+        assert entered == []
+    waiting.join()
+    assert entered == [1]
+
+
+def test_a_damaged_file_is_no_empty_one(alice):
+    alice.spending.write_text("{")
     with pytest.raises(StateError, match="backup"):
         fine_tune(alice, base(alice), 1)
 
 
-@pytest.mark.parametrize("change", [{"epsilon": 0.0}, {"rounds": 0}, {"clip": 0.0}, {"delta": 1.0}, {"delta": 0.0}])
+@pytest.mark.parametrize(
+    "change",
+    [{"epsilon": 0.0}, {"rounds": 0}, {"clip": 0.0}, {"delta": 1.0}, {"delta": 0.0}, {"trainings_per_round": 0}],
+)
 def test_a_budget_that_is_none_is_refused(alice, change):
     with pytest.raises(ConfigError):
         replace(alice, **change)
