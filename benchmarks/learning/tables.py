@@ -294,7 +294,31 @@ def owners_report(runs: Runs, settings: Sequence[str], methods: Sequence[str]) -
                 said.append(promise(f"{setting}: owners of over 480 lose at most 0.2", market + 0.2))
                 said.append(promise(f"{setting}: and earn more than they spend", earned - paid, "tokens"))
     head = ["setting", "samples", *methods, "models bought", "tokens spent", "tokens earned"]
-    return "\n\n".join([table(head, rows), "\n".join(said)])
+    return "\n\n".join([table(head, rows), *(_collapsed(runs, setting) for setting in settings), "\n".join(said)])
+
+
+COLLAPSED = 50.0
+"""Percent: a local training that ends below it has diverged."""
+
+
+def _collapsed(runs: Runs, setting: str) -> str:
+    """How much of the small owners' gain is that their own training fails."""
+    pairs = [
+        (before, after)
+        for seed in seeds(runs, setting, MARKET)
+        for before, after, size in zip(
+            runs[setting, "local", seed].accuracies,
+            runs[setting, MARKET, seed].accuracies,
+            runs[setting, "local", seed].samples,
+            strict=True,
+        )
+        if size <= 120
+    ]
+    gains = [after - before for before, after in pairs if before >= COLLAPSED]
+    return (
+        f"{setting}: of {len(pairs)} small owners' local trainings {len(pairs) - len(gains)} collapse; "
+        f"the others gain {mean(gains) if gains else 0:+.1f} points."
+    )
 
 
 def paper_report(runs: Runs, setting: str) -> str:
