@@ -92,6 +92,7 @@ def learn(lesson: Lesson) -> Learned:
         samples, held_out = len(shares.training), len(shares.holdout)
     if not samples:
         raise BadInput(f"the training {lesson.training!r} has nothing to train on: load_data gives no samples")
+    _check_lineage(lesson, _claimed(lesson.training, training), hasattr(training, "claim"))
 
     with _blaming(lesson.training, "train or evaluate"):
         loss_before = _loss(training, start, shares.holdout) if held_out else None
@@ -126,6 +127,28 @@ def _claimed(path: str, training: Any) -> dict[str, Any] | None:
         claim = claims()
         field: dict[str, Any] | None = None if claim is None else claim.field
         return field
+
+
+def _check_lineage(lesson: Lesson, claimed: dict[str, Any] | None, claims: bool) -> None:
+    """A training that claims privacy starts from a model that is covered, or from a base checkpoint, without figures.
+
+    So the whole lineage of a model whose figures claim does. And nothing covers more than it did before.
+    """
+    start = Path(lesson.start)
+    if not claims or not figures_of(start).exists():
+        return
+    before = read_learned(start, pruned=True)
+    if before is None or not before.privacy:
+        raise BadInput(
+            f"{lesson.training!r} trains privately, but {start.name} was trained without: such a model cannot be made "
+            "private. Start in a new home, from the task's base checkpoint, if nothing of these samples is published"
+        )
+    stated = before.privacy
+    if claimed is None or (claimed["delta"] <= stated["delta"] and claimed["epsilon"] < stated["epsilon"]):
+        raise BadInput(
+            f"{lesson.training!r} knows of less privacy spent than {start.name} claims, ε = {stated['epsilon']:g}: "
+            "an older file of what is spent was restored. Put the newest one in its place"
+        )
 
 
 def figures_of(weights: Path) -> Path:

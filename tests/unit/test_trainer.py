@@ -1,11 +1,13 @@
 """An owner's training gives weights and figures, or one line that says why not; the node goes on either way."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import textwrap
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -133,12 +135,47 @@ def test_the_figures_are_there_only_when_the_weights_are(school):
 
 
 def test_what_a_training_claims_of_privacy_is_among_its_figures(school):
-    claims = """
-        def claim(self):
-            from market_node.claim import Claim
-            return Claim(2.5, 0.01)
-    """
-    assert learn(school(claims)).privacy == {"epsilon": 2.5, "delta": 0.01, "unit": "sample"}
+    assert learn(school(CLAIMS)).privacy == {"epsilon": 2.5, "delta": 0.01, "unit": "sample"}
+
+
+CLAIMS = """
+    def claim(self):
+        from market_node.claim import Claim
+        return Claim(2.5, 0.01)
+"""
+
+
+def after(school, change, **figures):
+    """A lesson that starts from a model with such figures, and not from a base checkpoint."""
+    lesson = school(change)
+    figures_of(Path(lesson.start)).write_text(json.dumps(asdict(Learned(100, 0.1, 0.2, 1.0, **figures))))
+    return lesson
+
+
+def test_a_claim_goes_on_from_a_model_that_claims(school):
+    before = {"epsilon": 2.0, "delta": 0.01, "unit": "sample"}
+    assert learn(after(school, CLAIMS, privacy=before)).privacy["epsilon"] == 2.5
+
+
+def test_a_model_that_was_trained_without_privacy_in_between_is_not_made_private(school):
+    with pytest.raises(BadInput, match="was trained without"):
+        learn(after(school, CLAIMS))
+
+
+def test_a_training_that_claims_nothing_starts_from_any_model(school):
+    assert learn(after(school, "")).privacy is None
+
+
+def test_an_older_file_of_what_is_spent_is_found_by_what_was_claimed(school):
+    before = {"epsilon": 3.0, "delta": 0.01, "unit": "sample"}
+    with pytest.raises(BadInput, match="knows of less privacy spent"):
+        learn(after(school, CLAIMS, privacy=before))
+
+
+def test_a_file_of_what_is_spent_that_is_gone_is_found_by_what_was_claimed(school):
+    before = {"epsilon": 2.0, "delta": 0.01, "unit": "sample"}
+    with pytest.raises(BadInput, match="knows of less privacy spent"):
+        learn(after(school, "def claim(self):\n    return None\n", privacy=before))
 
 
 def test_figures_cut_short_are_none(school):
