@@ -126,7 +126,9 @@ class Deeds:
             self.studies.offer_as_it_is(step.round, beginning)
             return Done()
         base = self._base(round_)
-        return self._begin(step, OFFER, start=base if beginning is None else beginning.weights)
+        if beginning is None:
+            return self._begin(step, OFFER, start=base, is_base=True)
+        return self._begin(step, OFFER, start=beginning.weights)
 
     def commit(self, step: Step) -> Done:
         join = self.outlook.joining[step.round]

@@ -343,7 +343,7 @@ def test_the_documents_training_trains_and_claims(tmp_path, monkeypatch):
         monkeypatch.delitem(sys.modules, name, raising=False)
     start = home / "base.safetensors"
     write_weights(start, weights_of(build({"kind": "mlp", "input": [1, 8, 8], "hidden": [64], "classes": 10}, 0)))
-    learned = learn(Lesson("private:alice", str(home), str(start), str(home / "1-offer.safetensors"), seed=1))
+    learned = learn(Lesson("private:alice", str(home), str(start), str(home / "1-offer.safetensors"), 1, is_base=True))
     for name in ("private", "trainer"):
         sys.modules.pop(name, None)
     assert 0 < learned.privacy["epsilon"] < 8.0

@@ -135,7 +135,7 @@ def test_the_figures_are_there_only_when_the_weights_are(school):
 
 
 def test_what_a_training_claims_of_privacy_is_among_its_figures(school):
-    assert learn(school(CLAIMS)).privacy == {"epsilon": 2.5, "delta": 0.01, "unit": "sample"}
+    assert learn(school(CLAIMS, is_base=True)).privacy == {"epsilon": 2.5, "delta": 0.01, "unit": "sample"}
 
 
 CLAIMS = """
@@ -160,6 +160,17 @@ def test_a_claim_goes_on_from_a_model_that_claims(school):
 def test_a_model_that_was_trained_without_privacy_in_between_is_not_made_private(school):
     with pytest.raises(BadInput, match="was trained without"):
         learn(after(school, CLAIMS))
+
+
+def test_a_model_without_figures_is_covered_only_if_it_is_the_base(school):
+    with pytest.raises(BadInput, match="was trained without"):
+        learn(school(CLAIMS))
+
+
+def test_what_lies_beside_the_base_is_the_task_and_no_figures(school):
+    lesson = school(CLAIMS, is_base=True)
+    figures_of(Path(lesson.start)).write_text('{"name": "digits"}')
+    assert learn(lesson).privacy["epsilon"] == 2.5
 
 
 def test_a_training_that_claims_nothing_starts_from_any_model(school):
