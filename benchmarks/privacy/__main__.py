@@ -103,7 +103,7 @@ def spread(values: Sequence[float], digits: int) -> str:
 def accuracy(groups: Groups, trades: Trades) -> str:
     rows = [
         [
-            f"alone, {size} samples of ten classes",
+            f"own model, {size} samples of ten classes",
             *(spread([run["accuracy"] for run in groups[size, epsilon]], 1) for epsilon in EPSILONS),
         ]
         for size in SIZES
@@ -119,7 +119,8 @@ def accuracy(groups: Groups, trades: Trades) -> str:
     return (
         f"`python -m benchmarks.privacy`: accuracy, %, mean ± deviation over the seeds, after {ROUNDS} rounds of "
         f"{targets.PRACTICE.steps} steps and as many before the first. ε is for everything that leaves a training in "
-        f"these rounds, {1 + 2 * ROUNDS} trainings, δ = N^−1.1.\n\n{table(('Fashion-MNIST', *HEAD), rows)}"
+        f"these rounds, δ = N^−1.1: {targets.TRAININGS} trainings, since a delivery is judged beside one without "
+        f"it; {trade.TRAININGS['alone']} for who is alone in clusters.\n\n{table(('Fashion-MNIST', *HEAD), rows)}"
     )
 
 
@@ -183,7 +184,7 @@ def findings(groups: Groups) -> str:
         by_size = ", ".join(f"{best[size]:.2f} with {size} samples" for size in open_)
         lines.append(f"- **A model** that was trained without privacy gives its attacker an AUC of {by_size}.")
         sketched = max(max(_areas(groups, size, None, SKETCHES)) for size in open_)
-        lines.append(f"- **Public sketches** alone give {sketched:.2f} at most, all rounds' together.")
+        lines.append(f"- **Public sketches** alone, one round's or all together, give {sketched:.2f} at most.")
         smallest = open_[0]
         by_count = ", ".join(
             f"{max(_areas(groups, smallest, None, [f'{count} sellers, {how}' for how in HOW])):.2f} of {count}"

@@ -18,6 +18,7 @@ from market_node.aggregate import personal_model
 from market_node.data import CLASSES, Examples
 from market_node.fixed import update_of
 from market_node.learning import Practice, accuracy, batch_order, shuffling_seed
+from market_node.private import ONE_BY_ONE
 from market_node.sketch import similarity, sketch
 from market_node.weights import flatten, manifest_of, unflatten
 
@@ -33,6 +34,9 @@ OWNERS = 8
 """Each is attacked, with the others' models as shadows."""
 
 ROUNDS = 3
+TRAININGS = 1 + ONE_BY_ONE * ROUNDS
+"""How many a budget is for: those of a node whose rounds never overlap. What is thrown away of them is not attacked."""
+
 PRACTICE = Practice(steps=40, rate=0.03, cools=True)
 """With noise too: of rates of 0.003, 0.01, 0.03 and 0.1 the best or next to it, on a seed that is in no table."""
 
@@ -88,7 +92,7 @@ def trained(crowd: Crowd, base: Tensor, hand: Hand, epsilon: float | None, seed:
             ]
             weights = crowd.train(weights, inputs, labels, torch.stack(orders, dim=1), PRACTICE)
         else:
-            noise = Budget(epsilon, 1 + 2 * ROUNDS).noise(size, PRACTICE)
+            noise = Budget(epsilon, TRAININGS).noise(size, PRACTICE)
             weights = train(crowd, weights, inputs, labels, samples, torch.full((owners,), noise), PRACTICE, generator)
         models.append(weights.detach())
     return models

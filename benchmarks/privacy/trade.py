@@ -8,24 +8,31 @@ from torch import Tensor
 from benchmarks.learning.lab import Lab
 from benchmarks.learning.market import Rule, Stand
 from benchmarks.learning.settings import FASHION, Setting
-from market_node.learning import LEAST_RATED, Weights, losses
+from market_node.learning import JUDGED_BY, LEAST_GUARDED, LEAST_RATED, Weights, losses
+from market_node.private import DELTA_POWER, ONE_BY_ONE
 
-from .crowd import Budget, PrivateLab
+from .crowd import CLIP, Budget, PrivateLab
 from .targets import PRACTICE, ROUNDS, RULES, Found, cached
 
 SETTINGS = ("clusters, 60", "clusters, 200")
 
+TRAININGS = {"alone": 1 + ROUNDS, "market": 1 + ONE_BY_ONE * ROUNDS}
+"""How many the budget is for: rounds here never overlap."""
+
+CONSTANTS = (Rule(), JUDGED_BY, LEAST_RATED, LEAST_GUARDED, CLIP, DELTA_POWER, TRAININGS)
+"""What else decides what comes of a run."""
+
 
 def measure(name: str, epsilon: float | None, seed: int, stored: bool = False) -> Found | None:
     """Accuracy of each client, alone and after the market's rounds, percent. As `targets.measure`."""
-    said = repr((name, epsilon, seed, ROUNDS, PRACTICE, RULES))
+    said = repr((name, epsilon, seed, ROUNDS, PRACTICE, RULES, CONSTANTS))
     file = f"market-{name}-{epsilon}-{seed}".replace(", ", "-")
     return cached(file, said, lambda: _measure(name, epsilon, seed), stored)
 
 
 def _measure(name: str, epsilon: float | None, seed: int) -> Found:
     setting = next(each for each in FASHION if each.name == name)
-    alone, market = (_lab(setting, epsilon, seed) for _ in range(2))
+    alone, market = (_lab(setting, epsilon, seed, trainings) for trainings in TRAININGS.values())
     weights = alone.base
     for part in range(ROUNDS + 1):
         weights = alone.train(weights, part)
@@ -47,9 +54,9 @@ class PrivateStand(Stand):
         return losses(self.lab.crowd.load(self.lab.crowd.join(weights)), holdout)
 
 
-def _lab(setting: Setting, epsilon: float | None, seed: int) -> Lab:
+def _lab(setting: Setting, epsilon: float | None, seed: int, trainings: int) -> Lab:
     plain = replace(setting, practice=PRACTICE, rounds=ROUNDS).lab(seed)
     if epsilon is None:
         return plain
-    budget = Budget(epsilon, 1 + 2 * ROUNDS)
+    budget = Budget(epsilon, trainings)
     return PrivateLab(plain.federation, plain.crowd, plain.practice, ROUNDS, seed, budget=budget)
