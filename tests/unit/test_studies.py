@@ -2,11 +2,14 @@
 
 import json
 import os
+from types import SimpleNamespace
 
 import pytest
 
+from market_node.daemon.deeds import Deeds
+from market_node.daemon.steps import TRAIN, Step
 from market_node.daemon.studies import ADOPTED, DELIVERED, MODEL, OFFER, Studies
-from market_node.trainer import figures_of
+from market_node.trainer import figures_of, read_learned
 
 
 @pytest.fixture
@@ -84,3 +87,26 @@ def test_the_newest_model_for_use_stays_though_the_next_round_has_offered_the_ot
     studies.offer_as_it_is(3, studies.newest([1, 2]))
     studies.prune(ended=[1, 2], rounds=[1, 2, 3])
     assert (studies.has(1, MODEL), studies.has(2, MODEL), studies.has(2, ADOPTED)) == (False, True, False)
+
+
+def test_only_a_node_without_a_model_tells_its_training_that_it_starts_from_the_base(studies, tmp_path):
+    """A private training goes by it: the base has seen no samples."""
+    begun = []
+    node = SimpleNamespace(
+        node=SimpleNamespace(round=lambda number: number),
+        studies=studies,
+        _newest=lambda round_: studies.newest([1, 2]),
+        _base=lambda round_: tmp_path / "base.safetensors",
+        _begin=lambda step, what, **lesson: begun.append((lesson["start"].name, lesson.get("is_base", False))),
+    )
+    Deeds.train(node, Step(TRAIN, 2))
+    make(studies, 1, OFFER)
+    Deeds.train(node, Step(TRAIN, 2))
+    assert begun == [("base.safetensors", True), ("1-offer.safetensors", False)]
+
+
+def test_a_model_that_is_offered_as_it_is_keeps_what_its_training_claims(studies):
+    claim = {"epsilon": 2.0, "delta": 0.01, "unit": "sample"}
+    make(studies, 1, ADOPTED, privacy=claim)
+    studies.offer_as_it_is(2, studies.newest([1]))
+    assert read_learned(studies.path(2, OFFER)).privacy == claim
