@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import mean
 
 import torch
@@ -125,8 +125,9 @@ class Bazaar(Stand):
         bid = super()._bid(client)
         if client in self._honest:
             return bid
-        # An attacker asks nothing and claims as much as anybody believes. Who resells has to buy.
-        return Bid(bid.value if self.kind in RESELLING else 0, 0, 1 << 40, 0)
+        if self.kind in RESELLING:  # to resell it has to buy, and who claims many samples gains little by others'
+            return replace(bid, cost=0)
+        return Bid(0, 0, 1 << 40, 0)  # asks nothing, and claims as much as anybody believes
 
     # --- what is written down ---
 
