@@ -233,9 +233,9 @@ def changed(training, *layers):
     class Other(type(training.own)):
         def build_model(self):
             model = nn.Sequential(*(layer() for layer in layers))
-            torch.manual_seed(0)
+            generator = torch.Generator().manual_seed(0)
             for parameter in model.parameters():
-                nn.init.normal_(parameter)
+                nn.init.normal_(parameter, generator=generator)
             return model
 
     own = training.own
