@@ -85,8 +85,8 @@ RULED = tuple(
 )
 """Where each rule of the market is tried without."""
 
-PAPER = Setting("five classes, 6000", partial(fashion, "five_classes", (6_000,) * 10))
-"""As large as the paper's: ten clients share all 60,000 pictures."""
+PAPER = Setting("five classes, 5000", partial(fashion, "five_classes", (5_000,) * 10))
+"""Nearly as large as the paper's: ten clients share 50,000 pictures."""
 
 OWNERS = tuple(
     Setting(f"owners, {name}", partial(fashion, partition, SIZES))
