@@ -391,6 +391,7 @@ def curve(runs: Runs, counts: Mapping[int, Sequence[str]], name: str) -> Path:
     axes.errorbar(list(found), [g.mean for g in found.values()], yerr=[g.error for g in found.values()], marker="o")
     axes.set_xscale("log")
     axes.set_xticks(list(found), [str(count) for count in found])
+    axes.minorticks_off()
     axes.set_xlabel("participants")
     axes.set_ylabel("points over local training")
     return _save(figure, name)
