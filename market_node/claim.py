@@ -52,7 +52,7 @@ class Claim:
 
 def _is_number(value: object) -> bool:
     try:
-        return type(value) in (int, float) and isfinite(value)  # type: ignore[arg-type]
+        return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
     except OverflowError:  # an integer past every float
         return False
 

@@ -8,7 +8,7 @@ from concurrent.futures import ProcessPoolExecutor
 from benchmarks.document import write
 from market_node.errors import BadInput
 
-from . import tables, tune
+from . import plots, tables, tune
 from .methods import CHECKS, METHODS
 from .runs import Result, play
 from .settings import FASHION, OTHERS, OWNERS, PAPER, RULED, Setting, crowds
@@ -40,7 +40,7 @@ def main() -> None:
             names = [setting.name for setting in chosen]
             show("learning-table", tables.report(runs, names), options)
             if not options.print:
-                tables.bars(runs, names, "learning")
+                plots.bars(runs, names, "learning")
         case "paper":
             runs = run(_jobs([PAPER], METHODS, options.seeds), options.jobs)
             show("learning-paper", tables.paper_report(runs, PAPER.name), options)
@@ -51,7 +51,7 @@ def main() -> None:
             by_name = {count: [setting.name for setting in settings] for count, settings in counts.items()}
             show("learning-size", tables.crowd_report(runs, by_name), options)
             if not options.print:
-                tables.curve(runs, by_name, "participants")
+                plots.curve(runs, by_name, "participants")
         case "owners":
             methods = ("local", "FedAvg + fine-tuning", "market")
             chosen = _chosen(OWNERS, options)
@@ -59,14 +59,14 @@ def main() -> None:
             names = [setting.name for setting in chosen]
             show("learning-owners", tables.owners_report(runs, names, methods[1:]), options)
         case "rules":
+            chosen = _installed(RULED)
             trials = {(name, setting.name, seed): (setting, method, seed, knobs)
-                      for seed in range(options.seeds) for setting in RULED
+                      for seed in range(options.seeds) for setting in chosen
                       for name, (method, knobs) in {"local": ("local", {}), **tune.rules()}.items()}  # fmt: skip
             found = dict(zip(trials, _run_all(trials.values(), options.jobs), strict=True))
             runs = {(setting, name, seed): result for (name, setting, seed), result in found.items()}
-            show(
-                "learning-rules", tables.rules_report(runs, [each.name for each in RULED], list(tune.rules())), options
-            )
+            names = [setting.name for setting in chosen]
+            show("learning-rules", tables.rules_report(runs, names, list(tune.rules())), options)
         case "tune":
             jobs: list[Trial] = [(s, m, seed, k) for m, trials in tune.TRIALS.items() for k in trials
                     for s in tune.SETTINGS for seed in tune.SEEDS]  # fmt: skip
@@ -74,11 +74,13 @@ def main() -> None:
             _run_all(jobs, options.jobs)
             tune.choose(play)
         case "rates":
-            _run_all(tune.rate_trials(), options.jobs)
-            show("learning-rates", tune.rates(play), options)
+            kinds = [kind for kind in tune.RATES if _installed(tune.of(kind))]
+            _run_all(tune.rate_trials(kinds), options.jobs)
+            show("learning-rates", tune.rates(play, kinds), options)
 
 
 def _run_all(jobs: Iterable[Trial], processes: int) -> list[Result]:
+    os.environ["OMP_NUM_THREADS"] = "1"  # networks this small only wait for a second thread
     with ProcessPoolExecutor(processes) as pool:
         return list(pool.map(_play, jobs))
 
@@ -95,26 +97,25 @@ def _jobs(settings: list[Setting], methods: Iterable[str], seeds: int) -> Iterat
 
 
 def run(jobs: Iterable[Job], processes: int) -> tables.Runs:
-    """Every job's result. Settings whose data are not installed are left out, and said."""
+    """Every job's result."""
     wanted = list(jobs)
-    missing = {
-        setting.name: said for setting in {job[0].name: job[0] for job in wanted}.values() if (said := _lacks(setting))
-    }
-    for name, said in missing.items():
-        print(f"{name} is left out: {said}")
-    there = [job for job in wanted if job[0].name not in missing]
-    os.environ["OMP_NUM_THREADS"] = "1"  # networks this small only wait for a second thread
-    with ProcessPoolExecutor(processes) as pool:
-        found = pool.map(_play, ((*job, tune.tuned(job[1])) for job in there))
-        return {(s.name, m, seed): result for (s, m, seed), result in zip(there, found, strict=True)}
+    there = {setting.name for setting in _installed({job[0].name: job[0] for job in wanted}.values())}
+    wanted = [job for job in wanted if job[0].name in there]
+    found = _run_all([(*job, tune.tuned(job[1])) for job in wanted], processes)
+    return {(s.name, m, seed): result for (s, m, seed), result in zip(wanted, found, strict=True)}
 
 
-def _lacks(setting: Setting) -> str:
-    try:
-        setting.deal(0)
-    except BadInput as error:
-        return str(error)
-    return ""
+def _installed(settings: Iterable[Setting]) -> list[Setting]:
+    """Those whose data are there. Others are left out, and said."""
+    there = []
+    for setting in settings:
+        try:
+            setting.deal(0)
+        except BadInput as error:
+            print(f"{setting.name} is left out: {error}")
+        else:
+            there.append(setting)
+    return there
 
 
 def _play(job: Trial) -> Result:

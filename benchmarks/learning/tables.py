@@ -3,16 +3,13 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from pathlib import Path
 from statistics import mean, stdev
 
-from benchmarks.document import TREE, machine, table
+from benchmarks.document import machine, table
 
 from .methods import COST, METHODS, paper_gain
 from .runs import Result
 from .settings import LONG
-
-FIGURES = TREE / "docs" / "figures"
 
 Runs = Mapping[tuple[str, str, int], Result]
 """(setting, method, seed) → result; whichever are there."""
@@ -246,7 +243,7 @@ def crowd_report(runs: Runs, counts: Mapping[int, Sequence[str]]) -> str:
             )
             name = setting.partition(",")[0]
             rows.append([count, name, f"{alone:.1f}", f"{after:.1f}", points(runs, setting, MARKET)])
-    overall = {count: _overall(runs, settings) for count, settings in counts.items()}
+    overall = {count: mean_gain(runs, settings) for count, settings in counts.items()}
     lines = [f"{count}: {gain}" for count, gain in overall.items() if gain.seeds]
     text = f"Mean gain by participants: {'; '.join(lines)}."
     few, many = overall.get(5), overall.get(50)
@@ -257,7 +254,7 @@ def crowd_report(runs: Runs, counts: Mapping[int, Sequence[str]]) -> str:
     return "\n\n".join([table(head, rows), "![gain against participants](figures/participants.svg)", text])
 
 
-def _overall(runs: Runs, settings: Sequence[str]) -> Points:
+def mean_gain(runs: Runs, settings: Sequence[str]) -> Points:
     """Each seed's mean over the settings."""
     common = [set(seeds(runs, setting, MARKET)) for setting in settings]
     shared = sorted(set.intersection(*common)) if common else []
@@ -350,59 +347,3 @@ def rules_report(runs: Runs, settings: Sequence[str], names: Sequence[str]) -> s
     count = len(seeds(runs, settings[0], names[0]))
     head = ["", *settings, "*mean*", "lose over a point"]
     return f"Points over local training, mean ± deviation over {count} seeds.\n\n{table(head, rows)}"
-
-
-# --- plots ---
-
-
-def bars(runs: Runs, settings: Sequence[str], name: str) -> Path:
-    """Points over local of every method on every setting."""
-    from matplotlib import pyplot
-
-    settings = done(runs, settings)
-    shared = [method for method in METHODS if method != "local"]
-    figure, axes = pyplot.subplots(figsize=(12, 4))
-    width = 0.85 / len(shared)
-    for place, method in enumerate(shared):
-        found = [points(runs, setting, method) for setting in settings]
-        axes.bar(
-            [index + place * width for index in range(len(settings))],
-            [each.mean for each in found],
-            width,
-            yerr=[each.error for each in found],
-            label=method,
-            color="black" if method == MARKET else None,
-        )
-    axes.set_xticks([index + 0.4 for index in range(len(settings))], settings, rotation=25, ha="right")
-    axes.axhline(0, color="grey", linewidth=0.8)
-    axes.set_ylabel("points over local training")
-    axes.set_ylim(bottom=-6)
-    axes.legend(ncols=5, fontsize="small")
-    return _save(figure, name)
-
-
-def curve(runs: Runs, counts: Mapping[int, Sequence[str]], name: str) -> Path:
-    """The mean gain against the number of participants."""
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(figsize=(6, 4))
-    found = {count: _overall(runs, settings) for count, settings in counts.items()}
-    found = {count: gain for count, gain in found.items() if gain.seeds}
-    axes.errorbar(list(found), [g.mean for g in found.values()], yerr=[g.error for g in found.values()], marker="o")
-    axes.set_xscale("log")
-    axes.set_xticks(list(found), [str(count) for count in found])
-    axes.minorticks_off()
-    axes.set_xlabel("participants")
-    axes.set_ylabel("points over local training")
-    return _save(figure, name)
-
-
-def _save(figure: object, name: str) -> Path:
-    """The same figures make the same file."""
-    from matplotlib import rcParams
-
-    FIGURES.mkdir(exist_ok=True)
-    rcParams["svg.hashsalt"] = name
-    path = FIGURES / f"{name}.svg"
-    figure.savefig(path, bbox_inches="tight", metadata={"Date": None})  # type: ignore[attr-defined]
-    return path

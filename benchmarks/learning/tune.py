@@ -8,7 +8,7 @@ tables read it. Local training and FedAvg have no knobs.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import mean
@@ -101,13 +101,13 @@ def tuned(method: str) -> Knobs:
     return json.loads(TUNED.read_text())["knobs"].get(method, {})
 
 
-def rates(play: Callable[[Any, str, int, Knobs], Result]) -> str:
-    """The mean accuracy at each rate, Markdown."""
+def rates(play: Callable[[Any, str, int, Knobs], Result], kinds: Sequence[str]) -> str:
+    """The mean accuracy at each rate, Markdown. `kinds`: of `RATES`."""
     rows = []
-    for name, tried in RATES.items():
+    for name in kinds:
         found = {
-            rate: mean(mean(play(*trial).accuracies) for each in _of(name) for trial in _rated(each, rate))
-            for rate in tried
+            rate: mean(mean(play(*trial).accuracies) for each in of(name) for trial in _rated(each, rate))
+            for rate in RATES[name]
         }
         best = max(found, key=lambda rate: found[rate])
         figures = [
@@ -120,13 +120,13 @@ def rates(play: Callable[[Any, str, int, Knobs], Result]) -> str:
     )
 
 
-def rate_trials() -> list[tuple[Setting, str, int, Knobs]]:
+def rate_trials(kinds: Sequence[str]) -> list[tuple[Setting, str, int, Knobs]]:
     """All runs that judge rates."""
-    return [trial for name, tried in RATES.items() for each in _of(name) for rate in tried
+    return [trial for name in kinds for each in of(name) for rate in RATES[name]
             for trial in _rated(each, rate)]  # fmt: skip
 
 
-def _of(name: str) -> tuple[Setting, ...]:
+def of(name: str) -> tuple[Setting, ...]:
     """The settings of one kind of data."""
     return tuple(each for each in OTHERS if each.name == name) or FASHION
 
