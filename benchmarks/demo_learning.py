@@ -14,9 +14,10 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from market_node.adoption import adopt
 from market_node.aggregate import personal_model
 from market_node.fixed import update_of
-from market_node.learning import OwnTraining, Weights, accuracy, adopt, fine_tune, weights_of
+from market_node.learning import OwnTraining, Weights, accuracy, fine_tune, weights_of
 from market_node.records import LEAST_REPUTATION, ONE, Model, Participant, Reveal, Round, Settlement, Terms
 from market_node.scenario import TOKEN, Actor, Scenario, demo_scenario, noise
 from market_node.settlement import counted_rows, payout, reputations, row_weights, settle

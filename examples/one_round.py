@@ -5,13 +5,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from market_node.adoption import adopt
 from market_node.aggregator import Aggregator
 from market_node.audit import audit
 from market_node.chain import Chain
 from market_node.deploy import deploy, mint
 from market_node.devnet import Devnet
 from market_node.keys import EncryptionKeys
-from market_node.learning import Training, Weights, adopt, fine_tune, weights_of
+from market_node.learning import Training, Weights, fine_tune, weights_of
 from market_node.models import publish_task
 from market_node.node import Node
 from market_node.records import ONE, Bid, Round, Terms

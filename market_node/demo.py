@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from eth_account.signers.local import LocalAccount
 
+from .adoption import adopt
 from .aggregator import Aggregator
 from .audit import Audit, audit
 from .chain import Chain
@@ -20,7 +21,7 @@ from .deploy import deploy, mint
 from .devnet import Devnet
 from .history import History
 from .keys import EncryptionKeys
-from .learning import OwnTraining, Weights, accuracy, adopt, fine_tune, weights_of
+from .learning import OwnTraining, Weights, accuracy, fine_tune, weights_of
 from .models import publish_task
 from .node import Node
 from .records import NOT_SELLING, Round, Settlement, Terms

@@ -1,4 +1,4 @@
-"""Training, and what a node makes of the model it bought.
+"""Training: how an owner learns, with its own code or with what is here.
 
 Every function gives the same result for the same seed on one machine.
 """
@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from itertools import islice
-from math import inf, sqrt
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -20,24 +19,6 @@ from .errors import BadInput, ConfigError
 
 Weights = dict[str, Tensor]
 """A model's weights by name, as `state_dict` has them."""
-
-TRUST = 200
-"""n₀: on so many samples of its own, an owner gives its model and one that it bought equal shares."""
-
-JUDGED_BY = 1_000
-"""Training samples, at most, on which a buyer looks at a delivery before it mixes it in."""
-
-DRAWN_BACK = 0.5
-"""How far the model that a buyer uses lies back from the tuned mixture towards the mixture itself."""
-
-LEAST_RATED = 30
-"""Hold-out samples below which a node does not rate: two standard errors would say nothing."""
-
-LEAST_GUARDED = 200
-"""Training samples below which a hold-out costs more than it saves."""
-
-BETTER, NEITHER, WORSE = 100, 75, 0
-"""The ratings, hundredths."""
 
 
 def weights_of(model: nn.Module) -> Weights:
@@ -121,156 +102,6 @@ def accuracy(model: nn.Module, examples: Examples, label_mix: Tensor | None = No
     return float((weight * right).sum() / weight.sum())
 
 
-# --- what a buyer makes of its delivery ---
-
-
-def mix(
-    own: Weights, delivered: Weights, sellers: int, samples: int, trust: int = TRUST, useful: float = 1.0
-) -> Weights:
-    """The mixture that a buyer trains on from: (1 − α) · own + α · delivered.
-
-    Args:
-        sellers: k, how many it bought from.
-        samples: N, its own training samples.
-        trust: n₀.
-        useful: what `usefulness` says of the delivery.
-    """
-    alpha = useful * share(sellers, samples, trust)
-    return {name: tensor.lerp(delivered[name].to(tensor.dtype), alpha) for name, tensor in own.items()}
-
-
-def share(sellers: int, samples: int, trust: int = TRUST) -> float:
-    """The share of its delivery in a buyer's mixture, α. Arguments as for `mix`."""
-    return sellers * trust / (sellers * trust + samples)  # α = k·n₀ / (k·n₀ + N)
-
-
-def usefulness(base: Tensor, delivered: Tensor) -> float:
-    """How much of its share a delivery gets: all where it knows no less of the buyer's samples than a model that knows
-    nothing, none where its loss is twice as high, and evenly less in between.
-
-    No seller has trained on the buyer's training samples, so that these tell nearly as honestly as a hold-out. (Nearly:
-    sellers may have bought what the buyer sold before.)
-
-    Args:
-        base: loss of the task's base checkpoint on each of the buyer's training samples.
-        delivered: loss of the delivery on the same samples.
-
-    Returns:
-        0 to 1.
-    """
-    nothing, known = float(base.to(torch.float64).mean()), float(delivered.to(torch.float64).mean())
-    if not known < inf:  # or no number
-        return 0.0
-    if nothing <= 0:  # a loss that can be negative has no "twice"
-        return float(known <= nothing)
-    return min(1.0, max(0.0, 2 - known / nothing))
-
-
-def judged_by(training: Examples) -> Examples:
-    """The training samples on which a buyer looks at its delivery: `JUDGED_BY` at most, evenly from all."""
-    return training[:: max(1, -(-len(training) // JUDGED_BY))]
-
-
-def drawn_in(base: Weights, own: Weights, delivered: Weights) -> Weights:
-    """The delivery, its update shortened to the length of the buyer's own where it is longer.
-
-    Cosines know no length, so that a seller could offer its update ten times as long.
-
-    Args:
-        base: the task's base checkpoint, which updates count from.
-    """
-    longest, length = (_distance(base, weights) for weights in (own, delivered))
-    if not 0 < longest < length:  # who has learned nothing has no length to compare with
-        return delivered
-    return {name: tensor.lerp(delivered[name].to(tensor.dtype), longest / length) for name, tensor in base.items()}
-
-
-def drawn_back(tuned: Weights, mixture: Weights, useful: float, by: float = DRAWN_BACK) -> Weights:
-    """The model that a buyer uses: the tuned mixture, drawn back towards the mixture.
-
-    Few samples teach a model themselves rather than what they stand for; between where a fine-tuning began and where it
-    ended lie models that do better on others (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models").
-    """
-    return {name: tensor.lerp(mixture[name].to(tensor.dtype), useful * by) for name, tensor in tuned.items()}
-
-
-def _distance(one: Weights, other: Weights) -> float:
-    return sqrt(sum(float((other[name].double() - tensor.double()).square().sum()) for name, tensor in one.items()))
-
-
-def rating(own: Tensor, new: Tensor) -> int | None:
-    """What a buyer says of its delivery: better or worse only by more than two standard errors.
-
-    Args:
-        own: loss of the buyer's own model on each hold-out sample.
-        new: loss of the mixture on the same samples, after the same fine-tuning.
-
-    Returns:
-        Hundredths; None where the hold-out is too small to tell.
-    """
-    if len(own) < LEAST_RATED:
-        return None
-    gain, error = _paired(own, new)
-    if gain > 2 * error:
-        return BETTER
-    return WORSE if gain < -2 * error else NEITHER
-
-
-def keeps_own(own: Tensor, new: Tensor, samples: int) -> bool:
-    """Whether a buyer drops the mixture.
-
-    It does where it has enough samples and the hold-out loss is worse by more than one standard error; and always where
-    the mixture has diverged.
-
-    Args:
-        own, new: as for `rating`.
-        samples: the buyer's training samples.
-    """
-    if not new.isfinite().all():
-        return True
-    if samples < LEAST_GUARDED or len(own) < LEAST_RATED:
-        return False
-    gain, error = _paired(own, new)
-    return gain < -error
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What a buyer's hold-out says of its delivery."""
-
-    rating: int | None
-    """Hundredths; None where the hold-out is too small to tell."""
-    keeps_own: bool
-    """Whether the mixture is dropped."""
-    draws_back: bool
-    """Whether the model that is used is the one drawn back."""
-
-
-def verdict(own: Tensor, new: Tensor, back: Tensor, samples: int) -> Verdict:
-    """Judges by losses of the same hold-out samples.
-
-    Args:
-        own: of the buyer's own model, trained on.
-        new: of the mixture, after the same fine-tuning.
-        back: of that, drawn back.
-        samples: the buyer's training samples.
-    """
-    draws_back = len(new) < LEAST_RATED or float(back.mean()) <= float(new.mean())
-    return Verdict(rating(own, new), keeps_own(own, new, samples), draws_back)
-
-
-def _paired(own: Tensor, new: Tensor) -> tuple[float, float]:
-    """By how much the new losses are lower on average, and the standard error of that."""
-    if len(own) != len(new):
-        raise BadInput(f"paired losses are of the same samples, not of {len(own)} and {len(new)}")
-    if not new.isfinite().all():
-        return -inf, 0.0  # NaN compares false with everything: a diverged model would pass for an even one
-    if not own.isfinite().all():
-        return inf, 0.0
-    gains = own.to(torch.float64) - new.to(torch.float64)
-    return float(gains.mean()), float(gains.std() / len(gains) ** 0.5)
-
-
 # --- an owner's own code ---
 
 
@@ -347,67 +178,9 @@ class OwnTraining:
         return losses(model, examples)
 
 
-@dataclass(frozen=True, slots=True)
-class Adoption:
-    """What came of a delivery."""
-
-    model: Weights
-    """What the owner uses."""
-    offer: Weights
-    """What it trains on from, and offers in the next round."""
-    rating: int | None
-    """Hundredths; None where its hold-out is too small to tell."""
-    kept_own: bool
-    """Whether the guard dropped the mixture."""
-
-
 def fine_tune(training: Training, weights: Weights, seed: int) -> Weights:
     """Weights trained on from `weights` on the owner's samples."""
     return weights_of(_tuned(training, weights, seed))
-
-
-def adopt(
-    training: Training,
-    base: Weights,
-    own: Weights,
-    delivered: Weights,
-    sellers: int,
-    seed: int,
-    trust: int = TRUST,
-) -> Adoption:
-    """Mixes a delivery in, fine-tunes, rates and guards.
-
-    Args:
-        base: the task's base checkpoint.
-        own: the weights that the buyer offered in the round.
-        delivered: its personal model.
-        sellers: how many it bought from.
-        seed: the one that `fine_tune` would get without a delivery, so that both arms see the same batches.
-        trust: n₀.
-    """
-    shares = training.load_data()
-    samples = len(shares.training)
-    near = drawn_in(base, own, delivered)
-    judges = judged_by(shares.training)
-    useful = usefulness(*(_losses(training, weights, judges) for weights in (base, near)))
-    mixture = mix(own, near, sellers, samples, trust, useful)
-    alone, tuned = (fine_tune(training, weights, seed) for weights in (own, mixture))
-    back = drawn_back(tuned, mixture, useful)
-    without, after, drawn = (_losses(training, weights, shares.holdout) for weights in (alone, tuned, back))
-    said = verdict(without, after, drawn, samples)
-    if said.keeps_own or not _is_finite(tuned):
-        return Adoption(alone, alone, said.rating, kept_own=True)
-    return Adoption(back if said.draws_back else tuned, tuned, said.rating, kept_own=False)
-
-
-def _is_finite(weights: Weights) -> bool:
-    return all(bool(tensor.isfinite().all()) for tensor in weights.values())
-
-
-def _losses(training: Training, weights: Weights, examples: Examples) -> Tensor:
-    model = training.build_model()
-    model.load_state_dict(weights)
-    return training.evaluate(model, examples).detach()
 
 
 def _tuned(training: Training, weights: Weights, seed: int) -> nn.Module:

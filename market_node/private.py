@@ -24,10 +24,11 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from .adoption import LEAST_RATED
 from .claim import Claim
 from .data import Examples
 from .errors import BadInput, ConfigError, NodeError
-from .learning import LEAST_RATED, Practice, Shares, Training, Weights
+from .learning import Practice, Shares, Training, Weights
 from .noise import Chance
 from .spending import Run, Spending
 

@@ -81,7 +81,8 @@ def learn(lesson: Lesson) -> Learned:
     """
     from safetensors.torch import load_file
 
-    from .learning import adopt, find_training, fine_tune
+    from .adoption import adopt
+    from .learning import find_training, fine_tune
     from .weights import write_weights
 
     began = time.monotonic()

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from market_node.adoption import LEAST_GUARDED
 from market_node.data import Examples, Owner
-from market_node.learning import LEAST_GUARDED
 
 HELD_OUT = 6
 """One sample in so many is kept back by a client that has `LEAST_GUARDED` or more: no method trains on it."""

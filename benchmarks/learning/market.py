@@ -1,6 +1,6 @@
 """The market as a method: real sketches, settlement, prices, reputations and deliveries; no chain.
 
-What a buyer makes of its delivery is `market_node.learning`'s, not a copy.
+What a buyer makes of its delivery is `market_node.adoption`'s, not a copy.
 """
 
 import hashlib
@@ -10,21 +10,20 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from market_node.aggregate import personal_model
-from market_node.fixed import update_of
-from market_node.learning import (
+from market_node.adoption import (
     DRAWN_BACK,
     LEAST_RATED,
     TRUST,
-    Weights,
     drawn_back,
     drawn_in,
     judged_by,
-    losses,
     mix,
     usefulness,
     verdict,
 )
+from market_node.aggregate import personal_model
+from market_node.fixed import update_of
+from market_node.learning import Weights, losses
 from market_node.records import LEAST_REPUTATION, ONE, Bid, Model, Participant, Reveal, Round, Settlement, Terms
 from market_node.settlement import reputations, row_weights, settle
 from market_node.sketch import sketch
@@ -105,7 +104,7 @@ class Stand:
         }
 
     def mixture(self, buyer: int, own: Tensor, delivered: Weights, sellers: int) -> tuple[Tensor, float]:
-        """What a buyer trains on from, one row, and how useful its delivery is. By `market_node.learning`'s rules."""
+        """What a buyer trains on from, one row, and how useful its delivery is. By `market_node.adoption`'s rules."""
         crowd, samples = self.lab.crowd, self.lab.federation.samples[buyer]
         mine = crowd.split(own)
         near = drawn_in(self.base, mine, delivered) if self.rule.draws_in else delivered

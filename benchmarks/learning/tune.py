@@ -14,7 +14,7 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from market_node.learning import DRAWN_BACK
+from market_node.adoption import DRAWN_BACK
 
 from .runs import Result
 from .settings import FASHION, OTHERS, Setting

@@ -8,7 +8,8 @@ from torch import Tensor
 from benchmarks.learning.lab import Lab
 from benchmarks.learning.market import Rule, Stand
 from benchmarks.learning.settings import FASHION, Setting
-from market_node.learning import JUDGED_BY, LEAST_GUARDED, LEAST_RATED, Weights, losses
+from market_node.adoption import JUDGED_BY, LEAST_GUARDED, LEAST_RATED
+from market_node.learning import Weights, losses
 from market_node.private import DELTA_POWER, ONE_BY_ONE
 
 from .crowd import CLIP, Budget, PrivateLab

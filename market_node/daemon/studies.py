@@ -3,7 +3,7 @@
     7-offer.safetensors      committed in round 7      7-offer.json      its figures
     7-delivered.safetensors  bought in round 7
     7-adopted.safetensors    what came of both         7-adopted.json    its figures, with the rating
-    7-model.safetensors      the same, for use: `learning.drawn_back`
+    7-model.safetensors      the same, for use: `adoption.drawn_back`
 
 Figures are written last, so a model with figures is whole. They stay; weights go when newer ones have replaced them.
 """

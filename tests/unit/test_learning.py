@@ -9,32 +9,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from market_node.architecture import build
-from market_node.data import CLASSES, Examples, Owner
-from market_node.errors import BadInput, ConfigError
-from market_node.learning import (
+from market_node.adoption import (
     BETTER,
     LEAST_GUARDED,
     LEAST_RATED,
     NEITHER,
     WORSE,
-    OwnTraining,
-    Practice,
-    accuracy,
     adopt,
     drawn_back,
     drawn_in,
-    find_training,
-    fine_tune,
     judged_by,
     keeps_own,
-    losses,
     mix,
     rating,
-    train,
     usefulness,
-    weights_of,
 )
+from market_node.architecture import build
+from market_node.data import CLASSES, Examples, Owner
+from market_node.errors import BadInput, ConfigError
+from market_node.learning import OwnTraining, Practice, accuracy, find_training, fine_tune, losses, train, weights_of
 
 MLP = {"kind": "mlp", "input": [1, 4, 4], "hidden": [12], "classes": CLASSES}
 

@@ -11,9 +11,10 @@ from benchmarks.learning.lab import Lab
 from benchmarks.learning.market import Rule, Stand
 from benchmarks.learning.methods import METHODS
 from benchmarks.learning.runs import utilities
+from market_node.adoption import adopt
 from market_node.architecture import build
 from market_node.data import Examples
-from market_node.learning import OwnTraining, Practice, adopt, fine_tune, weights_of
+from market_node.learning import OwnTraining, Practice, fine_tune, weights_of
 
 CNN = {"kind": "cnn", "input": [1, 16, 16], "classes": 4}
 MLP = {"kind": "mlp", "input": [1, 16, 16], "hidden": [8], "classes": 4}

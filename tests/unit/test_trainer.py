@@ -14,8 +14,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from market_node.adoption import drawn_back, drawn_in, mix
 from market_node.errors import BadInput, ConfigError
-from market_node.learning import drawn_back, drawn_in, mix
 from market_node.trainer import Apart, Learned, Lesson, Trainer, Within, figures_of, learn, read_learned
 from market_node.weights import write_weights
 

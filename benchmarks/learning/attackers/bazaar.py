@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
+from market_node.adoption import LEAST_RATED
 from market_node.copies import Copy, find_copies
-from market_node.learning import LEAST_RATED
 from market_node.pins import COMPARED
 from market_node.records import ONE, Bid, Purchase, Round, Settlement
 from market_node.settlement import settle
