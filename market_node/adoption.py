@@ -1,5 +1,6 @@
 """What a buyer makes of its delivery."""
 
+from collections.abc import Callable, Collection, Set
 from dataclasses import dataclass
 from math import inf, sqrt
 
@@ -8,7 +9,7 @@ from torch import Tensor
 
 from .data import Examples
 from .errors import BadInput
-from .learning import Training, Weights, fine_tune
+from .learning import Training, Weights, fine_tune, weights_of
 
 TRUST = 200
 """n₀: on so many samples of its own, an owner gives its model and one that it bought equal shares."""
@@ -17,7 +18,7 @@ JUDGED_BY = 1_000
 """Training samples, at most, on which a buyer looks at a delivery before it mixes it in."""
 
 DRAWN_BACK = 0.5
-"""How far the model that a buyer uses lies back from the tuned mixture towards the mixture itself."""
+"""How far the body of the model that a buyer uses lies back from the tuned mixture towards the mixture itself."""
 
 LEAST_RATED = 30
 """Hold-out samples below which a node does not rate: two standard errors would say nothing."""
@@ -29,19 +30,39 @@ BETTER, NEITHER, WORSE = 100, 75, 0
 """The ratings, hundredths."""
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a buyer finds in a delivery before it mixes it in: the `usefulness` of its parts, 0 to 1."""
+
+    body: float = 1.0
+    """Of the delivery with the buyer's own head."""
+    head: float = 1.0
+    """Of the delivery as it is."""
+
+
 def mix(
-    own: Weights, delivered: Weights, sellers: int, samples: int, trust: int = TRUST, useful: float = 1.0
+    own: Weights,
+    delivered: Weights,
+    sellers: int,
+    samples: int,
+    trust: int = TRUST,
+    look: Look = Look(),
+    last: Collection[str] = (),
 ) -> Weights:
-    """The mixture that a buyer trains on from: (1 − α) · own + α · delivered.
+    """The mixture that a buyer trains on from: (1 − α) · own + α · delivered, with an α for the body, one for the head.
 
     Args:
         sellers: k, how many it bought from.
         samples: N, its own training samples.
         trust: n₀.
-        useful: what `usefulness` says of the delivery.
+        look: what the buyer found in the delivery.
+        last: the names of the `head`.
     """
-    alpha = useful * share(sellers, samples, trust)
-    return {name: tensor.lerp(delivered[name].to(tensor.dtype), alpha) for name, tensor in own.items()}
+    alpha = share(sellers, samples, trust)
+    return {
+        name: tensor.lerp(delivered[name].to(tensor.dtype), alpha * (look.head if name in last else look.body))
+        for name, tensor in own.items()
+    }
 
 
 def share(sellers: int, samples: int, trust: int = TRUST) -> float:
@@ -49,12 +70,48 @@ def share(sellers: int, samples: int, trust: int = TRUST) -> float:
     return sellers * trust / (sellers * trust + samples)  # α = k·n₀ / (k·n₀ + N)
 
 
-def usefulness(base: Tensor, delivered: Tensor) -> float:
-    """How much of its share a delivery gets: all where it knows no less of the buyer's samples than a model that knows
-    nothing, none where its loss is twice as high, and evenly less in between.
+def head(weights: Weights) -> Set[str]:
+    """The names of the last layer's weights: the last matrix, what is in one module with it, and what follows it.
 
-    No seller has trained on the buyer's training samples, so that these tell nearly as honestly as a hold-out. (Nearly:
-    sellers may have bought what the buyer sold before.)
+    What comes before, the body, says what there is to see; the head says what it means, which owners may differ in
+    (Arivazhagan et al. 2019, "Federated learning with personalization layers"). A model of one layer is all body.
+
+    Args:
+        weights: in the model's own order, or by name. Where that puts another layer last, body and head are told apart
+            elsewhere, and each still gets what it is worth.
+    """
+    layers = [name.rpartition(".")[0] or name for name in weights]
+    matrices = [layer for layer, tensor in zip(layers, weights.values(), strict=True) if tensor.dim() >= 2]
+    if len(set(matrices)) < 2:
+        return set()
+    return set(list(weights)[layers.index(matrices[-1]) :])
+
+
+def grafted(own: Weights, delivered: Weights, last: Collection[str]) -> Weights:
+    """The delivery's body under the buyer's own head. `last`: the names of the `head`."""
+    return {name: tensor if name in last else delivered[name] for name, tensor in own.items()}
+
+
+def look_at(
+    losses: Callable[[Weights], Tensor], base: Weights, own: Weights, delivered: Weights, last: Collection[str]
+) -> Look:
+    """What a delivery is worth to its buyer, told from the buyer's training samples.
+
+    No seller has trained on them, so that they tell nearly as honestly as a hold-out. (Nearly: sellers may have bought
+    what the buyer sold before, and its own head has trained on them.)
+
+    Args:
+        losses: weights → their loss on each of these samples.
+        base: the task's base checkpoint.
+        last: the names of the `head`.
+    """
+    nothing = losses(base)
+    return Look(*(usefulness(nothing, losses(weights)) for weights in (grafted(own, delivered, last), delivered)))
+
+
+def usefulness(base: Tensor, delivered: Tensor) -> float:
+    """How much of its share a part of a delivery gets: all where it knows no less of the buyer's samples than a model
+    that knows nothing, none where its loss is twice as high, and evenly less in between.
 
     Args:
         base: loss of the task's base checkpoint on each of the buyer's training samples.
@@ -63,7 +120,7 @@ def usefulness(base: Tensor, delivered: Tensor) -> float:
     Returns:
         0 to 1.
     """
-    nothing, known = float(base.to(torch.float64).mean()), float(delivered.to(torch.float64).mean())
+    nothing, known = (float(each.to(torch.float64).mean()) for each in (base, delivered))
     if not known < inf:  # or no number
         return 0.0
     if nothing <= 0:  # a loss that can be negative has no "twice"
@@ -90,13 +147,23 @@ def drawn_in(base: Weights, own: Weights, delivered: Weights) -> Weights:
     return {name: tensor.lerp(delivered[name].to(tensor.dtype), longest / length) for name, tensor in base.items()}
 
 
-def drawn_back(tuned: Weights, mixture: Weights, useful: float, by: float = DRAWN_BACK) -> Weights:
-    """The model that a buyer uses: the tuned mixture, drawn back towards the mixture.
+def drawn_back(
+    tuned: Weights, mixture: Weights, useful: float, last: Collection[str] = (), by: float = DRAWN_BACK
+) -> Weights:
+    """The model that a buyer uses: the tuned mixture, its body drawn back towards the mixture's.
 
     Few samples teach a model themselves rather than what they stand for; between where a fine-tuning began and where it
-    ended lie models that do better on others (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models").
+    ended lie models that do better on others (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models"). The head
+    stays: it is what the fine-tuning taught of the buyer's own labels.
+
+    Args:
+        useful: the usefulness of the body.
+        last: the names of the `head`.
     """
-    return {name: tensor.lerp(mixture[name].to(tensor.dtype), useful * by) for name, tensor in tuned.items()}
+    return {
+        name: tensor if name in last else tensor.lerp(mixture[name].to(tensor.dtype), useful * by)
+        for name, tensor in tuned.items()
+    }
 
 
 def _distance(one: Weights, other: Weights) -> float:
@@ -212,11 +279,11 @@ def adopt(
     shares = training.load_data()
     samples = len(shares.training)
     near = drawn_in(base, own, delivered)
-    judges = judged_by(shares.training)
-    useful = usefulness(*(_losses(training, weights, judges) for weights in (base, near)))
-    mixture = mix(own, near, sellers, samples, trust, useful)
+    judges, last = judged_by(shares.training), head(weights_of(training.build_model()))
+    look = look_at(lambda weights: _losses(training, weights, judges), base, own, near, last)
+    mixture = mix(own, near, sellers, samples, trust, look, last)
     alone, tuned = (fine_tune(training, weights, seed) for weights in (own, mixture))
-    back = drawn_back(tuned, mixture, useful)
+    back = drawn_back(tuned, mixture, look.body, last)
     without, after, drawn = (_losses(training, weights, shares.holdout) for weights in (alone, tuned, back))
     said = verdict(without, after, drawn, samples)
     if said.keeps_own or not _is_finite(tuned):

@@ -14,11 +14,13 @@ from market_node.adoption import (
     DRAWN_BACK,
     LEAST_RATED,
     TRUST,
+    Look,
     drawn_back,
     drawn_in,
+    head,
     judged_by,
+    look_at,
     mix,
-    usefulness,
     verdict,
 )
 from market_node.aggregate import personal_model
@@ -53,6 +55,8 @@ class Rule:
     """Whether long deliveries are shortened."""
     looks: bool = True
     """Whether a buyer looks at a delivery before it mixes it in."""
+    grafts: bool = True
+    """Whether body and head are told apart."""
 
 
 def market(lab: Lab, **knobs: float) -> Tensor:
@@ -72,6 +76,7 @@ class Stand:
     def __init__(self, lab: Lab, rule: Rule) -> None:
         self.lab, self.rule = lab, rule
         self.base = lab.crowd.split(lab.base[0])
+        self._head = head(self.base) if rule.grafts else frozenset()
         self.manifest = manifest_of(self.base)
         self.fixed = flatten(self.base, self.manifest)
         self.reputations = [LEAST_REPUTATION] * lab.clients
@@ -103,13 +108,18 @@ class Stand:
             for buyer, sellers in shares.items()
         }
 
-    def mixture(self, buyer: int, own: Tensor, delivered: Weights, sellers: int) -> tuple[Tensor, float]:
-        """What a buyer trains on from, one row, and how useful its delivery is. By `market_node.adoption`'s rules."""
+    def mixture(self, buyer: int, own: Tensor, delivered: Weights, sellers: int) -> tuple[Tensor, Look]:
+        """What a buyer trains on from, one row, and what it finds in its delivery: by `market_node.adoption`."""
         crowd, samples = self.lab.crowd, self.lab.federation.samples[buyer]
         mine = crowd.split(own)
         near = drawn_in(self.base, mine, delivered) if self.rule.draws_in else delivered
-        useful = usefulness(self._knows_nothing(buyer), self._training_losses(near, buyer)) if self.rule.looks else 1.0
-        return crowd.join(mix(mine, near, sellers, samples, self.rule.trust, useful)), useful
+        look = Look()
+        if self.rule.looks:
+            look = look_at(lambda weights: self._judged(weights, buyer), self.base, mine, near, self._head)
+        return crowd.join(mix(mine, near, sellers, samples, self.rule.trust, look, self._head)), look
+
+    def _judged(self, weights: Weights, buyer: int) -> Tensor:
+        return self._knows_nothing(buyer) if weights is self.base else self._training_losses(weights, buyer)
 
     def _knows_nothing(self, buyer: int) -> Tensor:
         if buyer not in self._ignorance:
@@ -124,9 +134,9 @@ class Stand:
         self, number: int, own: Tensor, delivered: Mapping[int, Weights], round_: Round, settlement: Settlement
     ) -> Tensor:
         """Trains on from the mixtures, and rates and guards where there is a hold-out to do it with."""
-        mixed, useful = own.clone(), dict.fromkeys(range(self.lab.clients), 0.0)
+        mixed, looks = own.clone(), {}
         for buyer, model in delivered.items():
-            mixed[buyer], useful[buyer] = self.mixture(buyer, own[buyer], model, len(settlement.rows[buyer]))
+            mixed[buyer], looks[buyer] = self.mixture(buyer, own[buyer], model, len(settlement.rows[buyer]))
         tuned = self.lab.train(mixed, number)
         self.used = tuned.clone()
         owners = self.lab.federation.owners
@@ -134,7 +144,7 @@ class Stand:
         alone = dict(zip(judges, self.lab.train(own[judges], number, rows=judges), strict=True))
         participants = list(round_.participants)
         for buyer in delivered:
-            back = self._drawn_back(tuned[buyer], mixed[buyer], useful[buyer])
+            back = self._drawn_back(tuned[buyer], mixed[buyer], looks[buyer].body)
             rows = (alone[buyer], tuned[buyer], back) if buyer in alone else ()
             judged = [self.lab.holdout_losses(row, buyer) for row in rows] or [torch.empty(0)] * 3
             said = verdict(*judged, self.lab.federation.samples[buyer])
@@ -151,7 +161,7 @@ class Stand:
 
     def _drawn_back(self, tuned: Tensor, mixed: Tensor, useful: float) -> Tensor:
         crowd = self.lab.crowd
-        return crowd.join(drawn_back(crowd.split(tuned), crowd.split(mixed), useful, self.rule.back))
+        return crowd.join(drawn_back(crowd.split(tuned), crowd.split(mixed), useful, self._head, self.rule.back))
 
     def _round(self, number: int, updates: Sequence[Tensor]) -> Round:
         seed = hashlib.sha256(f"benchmark {self.lab.seed} {number}".encode()).digest()

@@ -86,6 +86,7 @@ def rules() -> Mapping[str, tuple[str, Knobs]]:
         "as it is": ("market", market),
         "not drawn back": ("market", {**market, "back": 0.0}),
         "not looked at": ("market", {**market, "looks": False}),
+        "body and head not told apart": ("market", {**market, "grafts": False}),
         "not drawn in": ("market", {**market, "draws_in": False}),
         "floor 0.1": ("market", {**market, "floor": 0.1}),
         "2 sellers": ("market", {**market, "max_sellers": 2}),

@@ -15,11 +15,15 @@ from market_node.adoption import (
     LEAST_RATED,
     NEITHER,
     WORSE,
+    Look,
     adopt,
     drawn_back,
     drawn_in,
+    grafted,
+    head,
     judged_by,
     keeps_own,
+    look_at,
     mix,
     rating,
     usefulness,
@@ -279,6 +283,28 @@ def test_where_losses_can_be_negative_a_delivery_must_know_no_less_than_the_base
     assert [usefulness(base, torch.tensor([loss])) for loss in (-1.5, -1.0, -0.9)] == [1, 1, 0]
 
 
+def test_the_head_is_the_last_matrix_and_what_follows_it():
+    model = build(MLP, seed=0)
+    assert head(weights_of(model)) == {"3.weight", "3.bias"}
+    scaled = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 3), nn.LayerNorm(3))
+    assert head(weights_of(scaled)) == {"1.weight", "1.bias", "2.weight", "2.bias"}
+    assert head(dict(sorted(weights_of(model).items()))) == {"3.weight", "3.bias"}
+    assert head({str(place): torch.ones(2, 2) for place in range(12)}) == {"11"}
+
+
+def test_a_model_of_one_layer_is_all_body():
+    assert head(weights_of(nn.Linear(2, 3))) == set()
+    assert head(weights_of(nn.Sequential(nn.Linear(2, 3)))) == set()
+    assert head({"scale": torch.ones(3)}) == set()
+
+
+def test_body_and_head_are_mixed_in_by_shares_of_their_own():
+    own, delivered = ({"body": torch.full((1,), value), "head": torch.full((1,), value)} for value in (0.0, 1.0))
+    mixture = mix(own, delivered, sellers=1, samples=200, look=Look(body=1.0, head=0.5), last={"head"})
+    assert {name: float(tensor) for name, tensor in mixture.items()} == {"body": 0.5, "head": 0.25}
+    assert grafted(own, delivered, {"head"}) == {"body": delivered["body"], "head": own["head"]}
+
+
 def test_a_longer_update_is_drawn_in_to_the_length_of_the_own():
     base, own = {"w": torch.tensor([1.0, 1.0])}, {"w": torch.tensor([1.0, 3.0])}
     assert drawn_in(base, own, {"w": torch.tensor([21.0, 1.0])})["w"].tolist() == [3.0, 1.0]
@@ -305,6 +331,15 @@ def base_of(training):
 
 def model_of(training, seed=0):
     return fine_tune(training, base_of(training), seed)
+
+
+def looked_at(training, own, delivered):
+    def loss(weights):
+        model = training.build_model()
+        model.load_state_dict(weights)
+        return losses(model, training.shares.training)
+
+    return look_at(loss, base_of(training), own, delivered, head(own))
 
 
 def good_model():
@@ -356,9 +391,10 @@ def test_what_is_used_lies_between_the_tuned_mixture_and_the_mixture():
     own = model_of(ada)
     adoption = adopt(ada, base_of(ada), own, good_model(), sellers=2, seed=7)
     near = drawn_in(base_of(ada), own, good_model())
-    mixture = mix(own, near, sellers=2, samples=100)
+    look = looked_at(ada, own, near)
+    mixture = mix(own, near, sellers=2, samples=100, look=look, last=head(own))
     assert same(adoption.offer, fine_tune(ada, mixture, seed=7))
-    assert same(adoption.model, drawn_back(adoption.offer, mixture, useful=1.0))
+    assert same(adoption.model, drawn_back(adoption.offer, mixture, look.body, head(own)))
 
 
 def test_what_is_used_is_not_drawn_back_where_the_hold_out_says_that_it_harms():
@@ -367,13 +403,22 @@ def test_what_is_used_is_not_drawn_back_where_the_hold_out_says_that_it_harms():
     assert same(adoption.model, adoption.offer)
 
 
-def test_a_delivery_that_knows_the_opposite_is_not_mixed_in():
+def test_a_head_that_says_the_opposite_is_not_mixed_in_but_its_body_is():
     ada = own_training(steps=200)
-    own, base = model_of(ada), base_of(ada)
-    wrong = {**base, "3.bias": base["3.bias"] + torch.linspace(-9, 9, 10)}  # as long as it may be, and of no use
-    adoption = adopt(ada, base, own, wrong, sellers=2, seed=7)
-    assert same(adoption.offer, fine_tune(ada, own, seed=7))
-    assert same(adoption.model, adoption.offer)
+    own = model_of(ada)
+    wrong = good_model() | {"3.bias": torch.linspace(-99, 99, CLASSES)}
+    look = looked_at(ada, own, wrong)
+    assert (look.body, look.head) == (1.0, 0.0)
+    mixture = mix(own, wrong, sellers=2, samples=100, look=look, last=head(own))
+    assert torch.equal(mixture["3.bias"], own["3.bias"])
+    assert not torch.equal(mixture["1.weight"], own["1.weight"])
+
+
+def test_a_body_that_sees_the_opposite_is_not_mixed_in():
+    ada = own_training(steps=200)
+    own = model_of(ada)
+    wrong = own | {name: -99 * own[name] for name in ("1.weight", "1.bias")}
+    assert looked_at(ada, own, wrong) == Look(body=0.0, head=0.0)
 
 
 def test_adopting_leaves_its_arguments_alone():
