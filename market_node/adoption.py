@@ -24,7 +24,7 @@ LEAST_RATED = 30
 """Hold-out samples below which a node does not rate: two standard errors would say nothing."""
 
 LEAST_GUARDED = 200
-"""Training samples below which a hold-out costs more than it saves."""
+"""Training samples from which on a buyer drops what may be worse; with fewer, only what surely is."""
 
 BETTER, NEITHER, WORSE = 100, 75, 0
 """The ratings, hundredths."""
@@ -191,8 +191,8 @@ def rating(own: Tensor, new: Tensor) -> int | None:
 def keeps_own(own: Tensor, new: Tensor, samples: int) -> bool:
     """Whether a buyer drops the mixture.
 
-    It does where it has enough samples and the hold-out loss is worse by more than one standard error; and always where
-    the mixture has diverged.
+    It does where the hold-out loss is worse by more than two standard errors, with enough samples by more than one; and
+    always where the mixture has diverged.
 
     Args:
         own, new: as for `rating`.
@@ -200,10 +200,10 @@ def keeps_own(own: Tensor, new: Tensor, samples: int) -> bool:
     """
     if not new.isfinite().all():
         return True
-    if samples < LEAST_GUARDED or len(own) < LEAST_RATED:
+    if len(own) < LEAST_RATED:
         return False
     gain, error = _paired(own, new)
-    return gain < -error
+    return gain < -error * (1 if samples >= LEAST_GUARDED else 2)
 
 
 @dataclass(frozen=True, slots=True)

@@ -181,7 +181,7 @@ def promises(runs: Runs, settings: Sequence[str]) -> str:
         rival = max(BASELINES, key=lambda method: overall[method])
         said.append(promise(f"mean of the settings above {rival}'s", overall[MARKET] - overall[rival]))
     kept = [line for line in said if line.startswith("- met")]
-    return f"Promises: {len(kept)} of {len(said)} met.\n\n" + "\n".join(sorted(said, reverse=True))
+    return f"Promises: {len(kept)} of {len(said)} met.\n\n" + "\n".join(sorted(said, key=kept.__contains__))
 
 
 def promise(text: str, over: float, unit: str = "points") -> str:

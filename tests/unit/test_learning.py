@@ -245,10 +245,17 @@ def test_equal_models_are_neither_better_nor_worse():
     assert rating(torch.ones(30), torch.ones(30)) == NEITHER
 
 
-def test_below_200_samples_a_mixture_is_kept_however_it_looks():
-    own, new = torch.zeros(50), torch.ones(50)
-    assert not keeps_own(own, new, samples=199)
-    assert keeps_own(own, new, samples=200)
+def test_below_200_samples_a_mixture_is_dropped_only_where_it_is_rated_worse():
+    own = torch.zeros(100)
+    for errors, few, many in ((0.5, False, False), (1.5, False, True), (2.5, True, True)):
+        spread = torch.linspace(-1, 1, 100)
+        new = spread + errors * float(spread.std()) / 10
+        assert (keeps_own(own, new, samples=199), keeps_own(own, new, samples=200)) == (few, many)
+        assert (rating(own, new) == WORSE) == few
+
+
+def test_without_a_hold_out_a_mixture_is_kept():
+    assert not keeps_own(torch.zeros(29), torch.ones(29), samples=1000)
 
 
 @pytest.mark.parametrize("value", [nan, float("inf")])
@@ -380,10 +387,10 @@ def test_an_owner_of_200_samples_drops_a_bad_delivery_and_goes_on_as_if_alone():
     assert same(adoption.offer, fine_tune(ada, own, seed=7))
 
 
-def test_an_owner_of_fewer_keeps_the_mixture_and_rates_it_all_the_same():
-    ada = own_training(training=199, steps=10)
+def test_an_owner_without_a_hold_out_keeps_the_mixture_and_does_not_rate_it():
+    ada = own_training(training=100, holdout=10, steps=10)
     adoption = adopt(ada, base_of(ada), model_of(ada), bad_model(), sellers=8, seed=7)
-    assert (adoption.kept_own, adoption.rating) == (False, WORSE)
+    assert (adoption.kept_own, adoption.rating) == (False, None)
 
 
 def test_what_is_used_lies_between_the_tuned_mixture_and_the_mixture():
