@@ -20,6 +20,10 @@ JUDGED_BY = 1_000
 DRAWN_BACK = 0.5
 """How far the body of the model that a buyer uses lies back from the tuned mixture towards the mixture itself."""
 
+FORGOTTEN = 0.25
+"""Part of the base checkpoint's loss by which training from a mixture may know the training samples less than training
+from the own model, before it counts as failed."""
+
 LEAST_RATED = 30
 """Hold-out samples below which a node does not rate: two standard errors would say nothing."""
 
@@ -93,7 +97,7 @@ def grafted(own: Weights, delivered: Weights, last: Collection[str]) -> Weights:
 
 
 def look_at(
-    losses: Callable[[Weights], Tensor], base: Weights, own: Weights, delivered: Weights, last: Collection[str]
+    losses: Callable[[Weights], Tensor], base: Tensor, own: Weights, delivered: Weights, last: Collection[str]
 ) -> Look:
     """What a delivery is worth to its buyer, told from the buyer's training samples.
 
@@ -102,11 +106,10 @@ def look_at(
 
     Args:
         losses: weights → their loss on each of these samples.
-        base: the task's base checkpoint.
+        base: that of the task's base checkpoint.
         last: the names of the `head`.
     """
-    nothing = losses(base)
-    return Look(*(usefulness(nothing, losses(weights)) for weights in (grafted(own, delivered, last), delivered)))
+    return Look(*(usefulness(base, losses(weights)) for weights in (grafted(own, delivered, last), delivered)))
 
 
 def usefulness(base: Tensor, delivered: Tensor) -> float:
@@ -120,12 +123,30 @@ def usefulness(base: Tensor, delivered: Tensor) -> float:
     Returns:
         0 to 1.
     """
-    nothing, known = (float(each.to(torch.float64).mean()) for each in (base, delivered))
+    nothing, known = _mean(base), _mean(delivered)
     if not known < inf:  # or no number
         return 0.0
     if nothing <= 0:  # a loss that can be negative has no "twice"
         return float(known <= nothing)
     return min(1.0, max(0.0, 2 - known / nothing))
+
+
+def has_failed(base: Tensor, own: Tensor, new: Tensor) -> bool:
+    """Whether training from the mixture has failed, as the very samples say that it trained on.
+
+    Owners of few labels have losses with cliffs: beyond one, training ends with a network that says the same of
+    everything. That needs no hold-out to be seen.
+
+    Args:
+        base: loss of the task's base checkpoint on each of the buyer's training samples.
+        own: of the buyer's own model, trained on.
+        new: of the mixture, after the same training.
+    """
+    return not _mean(new) <= _mean(own) + FORGOTTEN * abs(_mean(base))
+
+
+def _mean(losses: Tensor) -> float:
+    return float(losses.to(torch.float64).mean())
 
 
 def judged_by(training: Examples) -> Examples:
@@ -218,7 +239,7 @@ class Verdict:
     """Whether the model that is used is the one drawn back."""
 
 
-def verdict(own: Tensor, new: Tensor, back: Tensor, samples: int) -> Verdict:
+def verdict(own: Tensor, new: Tensor, back: Tensor, samples: int, failed: bool = False) -> Verdict:
     """Judges by losses of the same hold-out samples.
 
     Args:
@@ -226,9 +247,10 @@ def verdict(own: Tensor, new: Tensor, back: Tensor, samples: int) -> Verdict:
         new: of the mixture, after the same fine-tuning.
         back: of that, drawn back.
         samples: the buyer's training samples.
+        failed: what `has_failed` says.
     """
     draws_back = len(new) < LEAST_RATED or float(back.mean()) <= float(new.mean())
-    return Verdict(rating(own, new), keeps_own(own, new, samples), draws_back)
+    return Verdict(rating(own, new), failed or keeps_own(own, new, samples), draws_back)
 
 
 def _paired(own: Tensor, new: Tensor) -> tuple[float, float]:
@@ -279,13 +301,19 @@ def adopt(
     shares = training.load_data()
     samples = len(shares.training)
     near = drawn_in(base, own, delivered)
-    judges, last = judged_by(shares.training), head(weights_of(training.build_model()))
-    look = look_at(lambda weights: _losses(training, weights, judges), base, own, near, last)
+    last, judges = head(weights_of(training.build_model())), judged_by(shares.training)
+
+    def judged(weights: Weights) -> Tensor:
+        return _losses(training, weights, judges)
+
+    nothing = judged(base)
+    look = look_at(judged, nothing, own, near, last)
     mixture = mix(own, near, sellers, samples, trust, look, last)
     alone, tuned = (fine_tune(training, weights, seed) for weights in (own, mixture))
     back = drawn_back(tuned, mixture, look.body, last)
     without, after, drawn = (_losses(training, weights, shares.holdout) for weights in (alone, tuned, back))
-    said = verdict(without, after, drawn, samples)
+    failed = has_failed(nothing, judged(alone), judged(tuned))
+    said = verdict(without, after, drawn, samples, failed)
     if said.keeps_own or not _is_finite(tuned):
         return Adoption(alone, alone, said.rating, kept_own=True)
     return Adoption(back if said.draws_back else tuned, tuned, said.rating, kept_own=False)

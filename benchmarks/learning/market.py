@@ -4,8 +4,9 @@ What a buyer makes of its delivery is `market_node.adoption`'s, not a copy.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -15,8 +16,10 @@ from market_node.adoption import (
     LEAST_RATED,
     TRUST,
     Look,
+    Verdict,
     drawn_back,
     drawn_in,
+    has_failed,
     head,
     judged_by,
     look_at,
@@ -115,11 +118,11 @@ class Stand:
         near = drawn_in(self.base, mine, delivered) if self.rule.draws_in else delivered
         look = Look()
         if self.rule.looks:
-            look = look_at(lambda weights: self._judged(weights, buyer), self.base, mine, near, self._head)
+            look = look_at(self._judge(buyer), self._knows_nothing(buyer), mine, near, self._head)
         return crowd.join(mix(mine, near, sellers, samples, self.rule.trust, look, self._head)), look
 
-    def _judged(self, weights: Weights, buyer: int) -> Tensor:
-        return self._knows_nothing(buyer) if weights is self.base else self._training_losses(weights, buyer)
+    def _judge(self, buyer: int) -> Callable[[Weights], Tensor]:
+        return partial(self._training_losses, client=buyer)
 
     def _knows_nothing(self, buyer: int) -> Tensor:
         if buyer not in self._ignorance:
@@ -133,21 +136,17 @@ class Stand:
     def _adopt(
         self, number: int, own: Tensor, delivered: Mapping[int, Weights], round_: Round, settlement: Settlement
     ) -> Tensor:
-        """Trains on from the mixtures, and rates and guards where there is a hold-out to do it with."""
-        mixed, looks = own.clone(), {}
+        """Trains on from the mixtures and from the own models, rates and guards."""
+        mixed, looks, buyers = own.clone(), {}, list(delivered)
         for buyer, model in delivered.items():
             mixed[buyer], looks[buyer] = self.mixture(buyer, own[buyer], model, len(settlement.rows[buyer]))
         tuned = self.lab.train(mixed, number)
         self.used = tuned.clone()
-        owners = self.lab.federation.owners
-        judges = [buyer for buyer in delivered if len(owners[buyer].holdout) >= LEAST_RATED]
-        alone = dict(zip(judges, self.lab.train(own[judges], number, rows=judges), strict=True))
+        alone = dict(zip(buyers, self.lab.train(own[buyers], number, rows=buyers), strict=True))
         participants = list(round_.participants)
-        for buyer in delivered:
+        for buyer in buyers:
             back = self._drawn_back(tuned[buyer], mixed[buyer], looks[buyer].body)
-            rows = (alone[buyer], tuned[buyer], back) if buyer in alone else ()
-            judged = [self.lab.holdout_losses(row, buyer) for row in rows] or [torch.empty(0)] * 3
-            said = verdict(*judged, self.lab.federation.samples[buyer])
+            said = self._verdict(buyer, alone[buyer], tuned[buyer], back)
             participants[buyer] = replace(participants[buyer], rating=said.rating)
             self.ratings += [] if said.rating is None else [said.rating]
             if said.keeps_own:
@@ -158,6 +157,14 @@ class Stand:
         rated = replace(round_, participants=tuple(participants))
         self.reputations = list(reputations(rated, settlement, self.reputations))
         return tuned
+
+    def _verdict(self, buyer: int, alone: Tensor, tuned: Tensor, back: Tensor) -> Verdict:
+        judge, split = self._judge(buyer), self.lab.crowd.split
+        failed = has_failed(self._knows_nothing(buyer), judge(split(alone)), judge(split(tuned)))
+        held_out = len(self.lab.federation.owners[buyer].holdout) >= LEAST_RATED
+        rows = (alone, tuned, back) if held_out else ()
+        judged = [self.lab.holdout_losses(row, buyer) for row in rows] or [torch.empty(0)] * 3
+        return verdict(*judged, self.lab.federation.samples[buyer], failed)
 
     def _drawn_back(self, tuned: Tensor, mixed: Tensor, useful: float) -> Tensor:
         crowd = self.lab.crowd

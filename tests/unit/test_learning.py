@@ -20,6 +20,7 @@ from market_node.adoption import (
     drawn_back,
     drawn_in,
     grafted,
+    has_failed,
     head,
     judged_by,
     keeps_own,
@@ -27,6 +28,7 @@ from market_node.adoption import (
     mix,
     rating,
     usefulness,
+    verdict,
 )
 from market_node.architecture import build
 from market_node.data import CLASSES, Examples, Owner
@@ -254,6 +256,18 @@ def test_below_200_samples_a_mixture_is_dropped_only_where_it_is_rated_worse():
         assert (rating(own, new) == WORSE) == few
 
 
+@pytest.mark.parametrize(("new", "failed"), [(0.1, False), (0.69, False), (0.71, True), (nan, True)])
+def test_training_has_failed_where_it_forgets_the_very_samples_that_it_trained_on(new, failed):
+    base, own = torch.full((3,), 2.0), torch.full((3,), 0.2)
+    assert has_failed(base, own, torch.full((3,), new)) == failed
+
+
+def test_a_mixture_from_which_training_fails_is_dropped_without_a_hold_out():
+    own, none = torch.empty(0), torch.empty(0)
+    assert verdict(own, none, none, samples=60, failed=True).keeps_own
+    assert not verdict(own, none, none, samples=60).keeps_own
+
+
 def test_without_a_hold_out_a_mixture_is_kept():
     assert not keeps_own(torch.zeros(29), torch.ones(29), samples=1000)
 
@@ -346,7 +360,7 @@ def looked_at(training, own, delivered):
         model.load_state_dict(weights)
         return losses(model, training.shares.training)
 
-    return look_at(loss, base_of(training), own, delivered, head(own))
+    return look_at(loss, loss(base_of(training)), own, delivered, head(own))
 
 
 def good_model():
