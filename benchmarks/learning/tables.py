@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from statistics import mean, stdev
+from statistics import mean, median, stdev
 
 from benchmarks.document import machine, table
 
@@ -68,6 +68,18 @@ def losers(runs: Runs, setting: str, method: str) -> float:
     return mean(lost)
 
 
+def middle(runs: Runs, setting: str, method: str) -> float:
+    """The median of all clients' gains over local training, which a training that collapses does not move."""
+    gains = [
+        after - before
+        for seed in seeds(runs, setting, method)
+        for before, after in zip(
+            runs[setting, "local", seed].accuracies, runs[setting, method, seed].accuracies, strict=True
+        )
+    ]
+    return median(gains)
+
+
 def utility(runs: Runs, setting: str, method: str, *, like: bool = False) -> Points:
     """Economic utility: gains less costs, the mean over clients, the sum over rounds.
 
@@ -110,6 +122,9 @@ def report(runs: Runs, settings: Sequence[str]) -> str:
             f"mean ± deviation over {_span(count)} seeds. The best of a row is bold. {machine()}.",
             table(head, rows),
             "![points over local](figures/learning.svg)",
+            "Medians of the same over all clients and seeds; a training that collapses, alone or in a method, moves "
+            "the mean of its nine clients by points:",
+            table(["setting", *shared], _medians(runs, settings, shared)),
             "Economic utility, the paper's: Σ over rounds of √(K/N) − √(K/(N + x)) less c for each model given away, "
             "K = 5·10⁵, c = 1; mean over clients.",
             table(["setting", *METHODS, "the most possible"], _worth(runs, settings, like=False)),
@@ -122,6 +137,15 @@ def report(runs: Runs, settings: Sequence[str]) -> str:
             promises(runs, settings),
         ]
     )
+
+
+def _medians(runs: Runs, settings: Sequence[str], methods: Sequence[str]) -> list[list[str]]:
+    rows = []
+    for setting in settings:
+        found = {method: middle(runs, setting, method) for method in methods}
+        best = max(found.values())
+        rows.append([setting, *(f"**{gain:+.1f}**" if gain == best else f"{gain:+.1f}" for gain in found.values())])
+    return rows
 
 
 def _chance(runs: Runs, settings: Sequence[str]) -> str:
