@@ -142,7 +142,8 @@ def has_failed(base: Tensor, own: Tensor, new: Tensor) -> bool:
         own: of the buyer's own model, trained on.
         new: of the mixture, after the same training.
     """
-    return not _mean(new) <= _mean(own) + FORGOTTEN * abs(_mean(base))
+    known = _mean(new)
+    return not known < inf or known > _mean(own) + FORGOTTEN * abs(_mean(base))
 
 
 def _mean(losses: Tensor) -> float:

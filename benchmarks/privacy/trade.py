@@ -8,7 +8,7 @@ from torch import Tensor
 from benchmarks.learning.lab import Lab
 from benchmarks.learning.market import Rule, Stand
 from benchmarks.learning.settings import FASHION, Setting
-from market_node.adoption import JUDGED_BY, LEAST_GUARDED, LEAST_RATED
+from market_node.adoption import DRAWN_BACK, FORGOTTEN, JUDGED_BY, LEAST_GUARDED, LEAST_RATED
 from market_node.learning import Weights, losses
 from market_node.private import DELTA_POWER, ONE_BY_ONE
 
@@ -20,7 +20,7 @@ SETTINGS = ("clusters, 60", "clusters, 200")
 TRAININGS = {"alone": 1 + ROUNDS, "market": 1 + ONE_BY_ONE * ROUNDS}
 """How many the budget is for: rounds here never overlap."""
 
-CONSTANTS = (Rule(), JUDGED_BY, LEAST_RATED, LEAST_GUARDED, CLIP, DELTA_POWER, TRAININGS)
+CONSTANTS = (Rule(), DRAWN_BACK, FORGOTTEN, JUDGED_BY, LEAST_RATED, LEAST_GUARDED, CLIP, DELTA_POWER, TRAININGS)
 """What else decides what comes of a run."""
 
 

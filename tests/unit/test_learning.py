@@ -262,6 +262,10 @@ def test_training_has_failed_where_it_forgets_the_very_samples_that_it_trained_o
     assert has_failed(base, own, torch.full((3,), new)) == failed
 
 
+def test_training_has_not_failed_where_that_from_the_own_model_diverged():
+    assert not has_failed(torch.ones(3), torch.full((3,), nan), torch.full((3,), 0.1))
+
+
 def test_a_mixture_from_which_training_fails_is_dropped_without_a_hold_out():
     own, none = torch.empty(0), torch.empty(0)
     assert verdict(own, none, none, samples=60, failed=True).keeps_own

@@ -189,7 +189,7 @@ def promises(settings: Sequence[Setting], seeds: int) -> str:
             grown = mean(mean(each.reputations) for each in found) / LEAST_REPUTATION
             said.append(promise(f"{name}: honest reputation grows", grown - 1, "of what it began with"))
     kept = [line for line in said if line.startswith("- met")]
-    return f"Promises: {len(kept)} of {len(said)} met.\n\n" + "\n".join(sorted(said, reverse=True))
+    return f"Promises: {len(kept)} of {len(said)} met.\n\n" + "\n".join(sorted(said, key=kept.__contains__))
 
 
 def _promises_of_copies(where: Setting, seeds: int) -> list[str]:
