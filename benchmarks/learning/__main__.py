@@ -46,8 +46,9 @@ def main() -> None:
             show("learning-paper", tables.paper_report(runs, PAPER.name), options)
         case "size":
             counts = {count: _chosen(crowds(count), options) for count in COUNTS if count <= options.most}
-            wanted = [setting for settings in counts.values() for setting in settings]
-            runs = run(_jobs(wanted, ("local", "market"), options.seeds), options.jobs)
+            jobs = [job for count, settings in counts.items()
+                    for job in _jobs(settings, ("local", "market"), _seeds_of(count, options.seeds))]  # fmt: skip
+            runs = run(jobs, options.jobs)
             by_name = {count: [setting.name for setting in settings] for count, settings in counts.items()}
             show("learning-size", tables.crowd_report(runs, by_name), options)
             if not options.print:
@@ -77,6 +78,11 @@ def main() -> None:
             kinds = [kind for kind in tune.RATES if _installed(tune.of(kind))]
             _run_all(tune.rate_trials(kinds), options.jobs)
             show("learning-rates", tune.rates(play, kinds), options)
+
+
+def _seeds_of(count: int, most: int) -> int:
+    """Fewer clients, more seeds: a mean over five says little."""
+    return min(most, max(2, 50 // count))
 
 
 def _run_all(jobs: Iterable[Trial], processes: int) -> list[Result]:

@@ -255,7 +255,7 @@ def most_worth(samples: Sequence[int]) -> list[float]:
 
 def crowd_report(runs: Runs, counts: Mapping[int, Sequence[str]]) -> str:
     """Gains against the number of participants. `counts`: number → its settings."""
-    head = ["participants", "setting", "local, %", "market, %", "gain"]
+    head = ["participants", "setting", "seeds", "local, %", "market, %", "gain"]
     rows = []
     for count, settings in counts.items():
         for setting in settings:
@@ -266,7 +266,8 @@ def crowd_report(runs: Runs, counts: Mapping[int, Sequence[str]]) -> str:
                 for method in ("local", MARKET)
             )
             name = setting.partition(",")[0]
-            rows.append([count, name, f"{alone:.1f}", f"{after:.1f}", points(runs, setting, MARKET)])
+            found = points(runs, setting, MARKET)
+            rows.append([count, name, len(found.seeds), f"{alone:.1f}", f"{after:.1f}", found])
     overall = {count: mean_gain(runs, settings) for count, settings in counts.items()}
     lines = [f"{count}: {gain}" for count, gain in overall.items() if gain.seeds]
     text = f"Mean gain by participants: {'; '.join(lines)}."
