@@ -11,7 +11,7 @@ from benchmarks.learning.runs import Result, run
 from benchmarks.learning.settings import FASHION, pictures
 from market_node.errors import BadInput
 
-ROUNDS, SEED = 3, 0
+ROUNDS, SEED = 6, 0
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -41,10 +41,8 @@ def test_both_learn(results):
     assert all(mean(result.accuracies) > 60 for result in results.values())
 
 
-def test_in_clusters_the_market_is_above_local_training(name, results):
-    # Not at 60 samples: there three rounds are too few, 72.4 % after 72.5 %.
-    if name == "clusters, 200":
-        assert mean(results["market"].accuracies) > mean(results["local"].accuracies)
+def test_the_market_is_a_point_above_local_training(results):
+    assert mean(results["market"].accuracies) > mean(results["local"].accuracies) + 1
 
 
 def test_what_is_spent_is_earned(results):
