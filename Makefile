@@ -97,7 +97,7 @@ bench-learning: $(VENV)/dev
 	$(BIN)/python -m benchmarks.learning rules
 	$(BIN)/python -m benchmarks.learning paper
 	$(BIN)/python -m benchmarks.learning owners
-	$(BIN)/python -m benchmarks.learning size
+	$(BIN)/python -m benchmarks.learning size --seeds 10
 	$(BIN)/python -m benchmarks.learning.attackers
 
 # What differential privacy costs, and what attacks find out: about twenty minutes of one core. Stopped, it goes on.
