@@ -90,7 +90,7 @@ bench: node_modules/.installed
 	$(BIN)/python -m benchmarks.demo
 	$(BIN)/python -m benchmarks.audit
 
-# Real data, every method, five seeds: at most 90 minutes on two cores. Stopped, it goes on where it was.
+# Real data, every method, five seeds. The table takes about an hour of two cores, all of it some hours. Stopped, it goes on.
 bench-learning: $(VENV)/dev
 	$(BIN)/python -m benchmarks.learning rates
 	$(BIN)/python -m benchmarks.learning table

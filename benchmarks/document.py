@@ -4,6 +4,10 @@ import platform
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 TREE = Path(__file__).parent.parent
 
@@ -28,3 +32,13 @@ def write(document: str, name: str, text: str) -> None:
     if found != 1:
         raise SystemExit(f"{document} has no place for {name!r}: it needs the two markers once")
     path.write_text(after, encoding="utf-8")
+
+
+def save(figure: "Figure", name: str) -> None:
+    """As docs/figures/<name>.svg, the same bytes for the same picture."""
+    import matplotlib as mpl
+
+    folder = TREE / "docs" / "figures"
+    folder.mkdir(exist_ok=True)
+    mpl.rcParams["svg.hashsalt"] = name
+    figure.savefig(folder / f"{name}.svg", bbox_inches="tight", metadata={"Date": None})

@@ -230,7 +230,7 @@ def keeps_own(own: Tensor, new: Tensor, samples: int) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a buyer's hold-out says of its delivery."""
+    """What a buyer decides about its delivery."""
 
     rating: int | None
     """Hundredths; None where the hold-out is too small to tell."""

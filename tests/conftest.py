@@ -117,3 +117,14 @@ def open_state(state: str, tmp_path: "Path") -> "Iterator[Callable[[], Database]
 def database(open_state: "Callable[[], Database]") -> "Database":
     """A node's state: in SQLite, and in PostgreSQL where there is one."""
     return open_state()
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """Models this small only wait for a second one."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)

@@ -1,13 +1,9 @@
-"""Where the figures go: docs/economics.md and docs/figures."""
+"""Where the figures go: docs/economics.md."""
 
 from collections.abc import Iterable
 from statistics import mean, stdev
-from typing import TYPE_CHECKING
 
-from benchmarks.document import TREE, write
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from benchmarks.document import write
 
 PAGE = "docs/economics.md"
 COLOURS = {
@@ -35,16 +31,6 @@ NAMES = {
 def section(name: str, text: str) -> None:
     """Puts a section of the page where its markers are."""
     write(PAGE, name, text)
-
-
-def save(figure: "Figure", name: str) -> None:
-    """As docs/figures/<name>.svg, the same bytes for the same picture."""
-    import matplotlib as mpl
-
-    folder = TREE / "docs" / "figures"
-    folder.mkdir(exist_ok=True)
-    mpl.rcParams["svg.hashsalt"] = name
-    figure.savefig(folder / f"{name}.svg", bbox_inches="tight", metadata={"Date": None})
 
 
 def spread(values: Iterable[float], digits: int = 1) -> str:

@@ -12,9 +12,9 @@ from statistics import mean
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.document import table
+from benchmarks.document import save, table
 from benchmarks.economics.markets import FAMILIES, SEEDS, TOKEN, market
-from benchmarks.economics.page import COLOURS, NAMES, save, section, spread
+from benchmarks.economics.page import COLOURS, NAMES, section, spread
 from market_node.mechanism import gain
 from market_node.records import NOT_SELLING, Bid, Round
 from market_node.settlement import sketches

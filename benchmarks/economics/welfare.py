@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from statistics import mean
 
-from benchmarks.document import table
+from benchmarks.document import save, table
 from benchmarks.economics.markets import FAMILIES, SEEDS, TOKEN, market
-from benchmarks.economics.page import COLOURS, NAMES, save, section, spread
+from benchmarks.economics.page import COLOURS, NAMES, section, spread
 from market_node.mechanism import candidates
 from market_node.records import Round
 from market_node.simulation.designs import DESIGNS

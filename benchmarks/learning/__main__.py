@@ -47,7 +47,7 @@ def main() -> None:
         case "size":
             counts = {count: _chosen(crowds(count), options) for count in COUNTS if count <= options.most}
             jobs = [job for count, settings in counts.items()
-                    for job in _jobs(settings, ("local", "market"), _seeds_of(count, options.seeds))]  # fmt: skip
+                    for job in _jobs(settings, ("local", "market"), seeds_of(count, options.seeds))]  # fmt: skip
             runs = run(jobs, options.jobs)
             by_name = {count: [setting.name for setting in settings] for count, settings in counts.items()}
             show("learning-size", tables.crowd_report(runs, by_name), options)
@@ -80,7 +80,7 @@ def main() -> None:
             show("learning-rates", tune.rates(play, kinds), options)
 
 
-def _seeds_of(count: int, most: int) -> int:
+def seeds_of(count: int, most: int) -> int:
     """Fewer clients, more seeds: a mean over five says little."""
     return min(most, max(2, 50 // count))
 

@@ -1,17 +1,14 @@
 """What the runs come to, as pictures."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
-from benchmarks.document import TREE
+from benchmarks.document import save
 
 from .methods import METHODS
 from .tables import MARKET, Runs, done, mean_gain, points
 
-FIGURES = TREE / "docs" / "figures"
 
-
-def bars(runs: Runs, settings: Sequence[str], name: str) -> Path:
+def bars(runs: Runs, settings: Sequence[str], name: str) -> None:
     """Points over local of every method on every setting."""
     from matplotlib import pyplot
 
@@ -34,10 +31,10 @@ def bars(runs: Runs, settings: Sequence[str], name: str) -> Path:
     axes.set_ylabel("points over local training")
     axes.set_ylim(bottom=-6)
     axes.legend(ncols=5, fontsize="small")
-    return _save(figure, name)
+    save(figure, name)
 
 
-def curve(runs: Runs, counts: Mapping[int, Sequence[str]], name: str) -> Path:
+def curve(runs: Runs, counts: Mapping[int, Sequence[str]], name: str) -> None:
     """The mean gain against the number of participants."""
     from matplotlib import pyplot
 
@@ -50,15 +47,4 @@ def curve(runs: Runs, counts: Mapping[int, Sequence[str]], name: str) -> Path:
     axes.minorticks_off()
     axes.set_xlabel("participants")
     axes.set_ylabel("points over local training")
-    return _save(figure, name)
-
-
-def _save(figure: object, name: str) -> Path:
-    """The same figures make the same file."""
-    from matplotlib import rcParams
-
-    FIGURES.mkdir(exist_ok=True)
-    rcParams["svg.hashsalt"] = name
-    path = FIGURES / f"{name}.svg"
-    figure.savefig(path, bbox_inches="tight", metadata={"Date": None})  # type: ignore[attr-defined]
-    return path
+    save(figure, name)

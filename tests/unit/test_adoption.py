@@ -36,14 +36,7 @@ from market_node.errors import BadInput
 from market_node.learning import fine_tune, losses, weights_of
 from tests.unit.learners import MLP, base_of, model_of, own_training, same
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Models this small only wait for a second one."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 # --- mixing ---

@@ -14,14 +14,7 @@ from market_node.errors import BadInput, ConfigError
 from market_node.learning import OwnTraining, Practice, accuracy, find_training, losses, train, weights_of
 from tests.unit.learners import MLP, model_of, own_training, owner, patterns, same
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Models this small only wait for a second one."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 # --- training and measuring ---

@@ -16,16 +16,10 @@ from market_node.architecture import build
 from market_node.data import Examples
 from market_node.learning import OwnTraining, Practice, fine_tune, weights_of
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 CNN = {"kind": "cnn", "input": [1, 16, 16], "classes": 4}
 MLP = {"kind": "mlp", "input": [1, 16, 16], "hidden": [8], "classes": 4}
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def pictures(count, seed):

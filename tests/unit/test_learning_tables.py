@@ -3,6 +3,7 @@
 import pytest
 
 from benchmarks.learning import tables
+from benchmarks.learning.__main__ import seeds_of
 from benchmarks.learning.methods import METHODS
 from benchmarks.learning.runs import Result
 from benchmarks.learning.tables import Points, losers, owners_report, points, promises, report, versus
@@ -46,6 +47,18 @@ def test_the_error_is_the_deviation_over_the_root_of_the_seeds():
 def test_losers_are_those_below_local_by_over_a_point():
     assert losers(everybody(market=(84.0, 78.9)), FIVE, "market") == 0.5
     assert losers(everybody(market=(84.0, 79.0)), FIVE, "market") == 0.0
+
+
+def test_one_training_that_collapses_does_not_move_the_median():
+    runs = everybody(market=(84.0, 81.0), seeds=(0, 1, 2))
+    runs[FIVE, "local", 2] = result(10.0, 80.0)
+    assert tables.middle(runs, FIVE, "market") == (1.0 + 4.0) / 2
+
+
+def test_the_fewer_participants_the_more_seeds():
+    assert [seeds_of(count, most=5) for count in (5, 10, 20, 50, 100)] == [5, 5, 2, 2, 2]
+    assert seeds_of(5, most=20) == 10
+    assert seeds_of(50, most=1) == 1
 
 
 def test_the_lead_over_a_baseline_is_paired_too():

@@ -28,6 +28,8 @@ from market_node.private import descend
 from market_node.sketch import count_sketch
 from market_node.spending import Run
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 CNN = {"kind": "cnn", "input": [1, 16, 16], "classes": CLASSES}
 MLP = {"kind": "mlp", "input": [1, 8, 8], "hidden": [64], "classes": CLASSES}
 
@@ -38,15 +40,6 @@ def noise(count, seed, size=8):
     return Examples(
         torch.rand(count, 1, size, size, generator=generator), torch.randint(CLASSES, (count,), generator=generator)
     )
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Models this small only wait for a second one."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 # --- counting ---

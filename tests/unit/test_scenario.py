@@ -17,17 +17,10 @@ from market_node.sketch import cosine, sketch
 from market_node.terms import deposit_needed, deposit_range
 from market_node.weights import flatten, manifest_of
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 scenario = demo_scenario()
 cast = {actor.name: actor for actor in scenario.actors}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Models this small only wait for a second one."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
