@@ -6,6 +6,7 @@ whatever the order in which a device, its threads or a fused multiply-add sums, 
 """
 
 from collections.abc import Collection, Iterator, Mapping
+from math import isqrt
 
 import torch
 from torch import Tensor
@@ -21,6 +22,46 @@ _WORKING = 1 << 25  # numbers that one matrix product reads and writes: 256 MiB 
 _WAITING = 1 << 27  # fixed-point weights of models that are computed together: 512 MiB in int32
 
 
+def limited(
+    rows: Mapping[int, Mapping[int, int]], updates: Mapping[int, Tensor], chunk: int = 1 << 20
+) -> dict[int, dict[int, int]]:
+    """The rows' weights, each so much less that no update counts for more than one of median length would.
+
+    Cosines know no length: beside an update ten times as long, the others of a row would not be heard. What a weight
+    loses stays with the base. (Sun et al. 2019, "Can you really backdoor federated learning?", threshold norms so; here
+    the round's own median is the threshold.)
+
+    Args:
+        rows: buyer → (seller → weight, 2**16 = 1).
+        updates: seller → 1-D, int64.
+
+    Returns:
+        As `rows`: ⌊w · L / |update|⌋ where an update is longer than L, the lower median of the lengths of all that are
+        sold in these rows.
+    """
+    sold = {seller for row in rows.values() for seller in row}
+    squares = {seller: squared_length(updates[seller], chunk) for seller in sold}
+    most = sorted(squares.values())[(len(squares) - 1) // 2] if squares else 0
+    return {
+        buyer: {seller: _limited(weight, squares[seller], most) for seller, weight in row.items()}
+        for buyer, row in rows.items()
+    }
+
+
+def squared_length(update: Tensor, chunk: int = 1 << 20) -> int:
+    """Σ update², exact. `update`: 1-D, int64, within ±`MOST_UPDATE`."""
+    total = 0
+    for start in range(0, len(update), chunk):
+        high, low = update[start : start + chunk] >> 16, update[start : start + chunk] & 0xFFFF
+        parts = (int((one * other).sum()) for one, other in ((high, high), (high, low), (low, low)))
+        total += sum(part << shift for part, shift in zip(parts, (32, 17, 0), strict=True))
+    return total
+
+
+def _limited(weight: int, square: int, most: int) -> int:
+    return weight if square <= most else isqrt(weight * weight * most // square)
+
+
 def personal_model(
     base: Tensor,
     updates: Mapping[int, Tensor],
@@ -33,7 +74,7 @@ def personal_model(
     Args:
         base: 1-D, int32, the task's base checkpoint.
         updates: seller → 1-D, int64, as long as the base.
-        weights: seller → weight, 2**16 = 1; they add up to 1.
+        weights: seller → weight, 2**16 = 1; they add up to 1 at most.
         device: where it is computed; the tensors may be anywhere.
         chunk: weights that are there at a time.
 
@@ -126,8 +167,8 @@ def _check_updates(base: Tensor, updates: Mapping[int, Tensor], sellers: Collect
 
 
 def _check_row(weights: Mapping[int, int]) -> None:
-    if sum(weights.values()) != ONE or min(weights.values()) < 0:
-        raise BadInput(f"the weights of a row add up to 2**16, not {list(weights.values())}")
+    if not weights or sum(weights.values()) > ONE or min(weights.values()) < 0:
+        raise BadInput(f"the weights of a row add up to 2**16 at most, not {list(weights.values())}")
 
 
 def _narrow(fixed: Tensor) -> Tensor:

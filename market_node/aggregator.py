@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
-from .aggregate import personal_models
+from .aggregate import limited, personal_models
 from .auditor import defend
 from .chain import Phase, Receipt
 from .codec import encode_excluded, encode_rows
@@ -203,7 +203,7 @@ class Aggregator(Node):
 
     def deliver(self, round_: Round, settlement: Settlement, opened: Opened, task: OpenTask) -> Iterable[Delivery]:
         """Combines, seals and stores one personal model per buyer that has a key which can be used."""
-        weights = row_weights(round_, settlement)
+        weights = limited(row_weights(round_, settlement), opened.updates)
         for index, combined in personal_models(task.base, opened.updates, weights, self.device):
             buyer, key = round_.participants[index], new_key()
             envelope = self.envelope(round_.number, buyer.account)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import market_node.aggregate as aggregate_module
-from market_node.aggregate import MOST_UPDATE, personal_model, personal_models
+from market_node.aggregate import MOST_UPDATE, limited, personal_model, personal_models, squared_length
 from market_node.errors import BadInput, OutOfRange
 from market_node.fixed import to_fixed, update_of
 
@@ -151,7 +151,7 @@ def test_a_model_of_float_weights_lies_between_those_it_is_made_of():
 # --- what is refused ---
 
 
-@pytest.mark.parametrize("weights", [{}, {0: 2**16 - 1}, {0: 2**16 + 1}, {0: 2**17, 1: -(2**16)}])
+@pytest.mark.parametrize("weights", [{}, {0: 2**16 + 1}, {0: 2**17, 1: -(2**16)}])
 def test_weights_that_are_no_row_are_refused(weights):
     base, updates = market(4, 2)
     with pytest.raises(BadInput, match="add up"):
@@ -205,3 +205,35 @@ def test_a_gpu_gives_the_same_bytes():
     assert as_digest(alone) == expected
     resident = {seller: update.cuda() for seller, update in updates.items()}
     assert as_digest(personal_models(base.cuda(), resident, rows, device="cuda", chunk=77_777)) == expected
+
+
+# --- no update is louder than the middle one ---
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(-MOST_UPDATE, MOST_UPDATE), min_size=1, max_size=50), st.integers(1, 7))
+def test_a_squared_length_is_exact(update, chunk):
+    assert squared_length(torch.tensor(update), chunk) == sum(each * each for each in update)
+
+
+def test_an_update_ten_times_as_long_counts_for_no_more_than_one_of_median_length():
+    updates = {ADA: torch.tensor([30, 40]), BOB: torch.tensor([0, 50]), EVE: torch.tensor([500, 0])}
+    rows = {17: {ADA: 2**15, EVE: 2**15}, 18: {BOB: 2**16}}
+    assert limited(rows, updates) == {17: {ADA: 2**15, EVE: 2**15 // 10}, 18: {BOB: 2**16}}
+
+
+def test_what_a_weight_loses_stays_with_the_base():
+    base, updates = torch.tensor([100], dtype=torch.int32), {ADA: torch.tensor([64]), EVE: torch.tensor([640])}
+    row = limited({17: {ADA: 2**15, EVE: 2**15}}, updates)[17]
+    assert personal_model(base, updates, row).tolist() == [100 + 32 + 31]  # 3276 of 65536 is less than a twentieth
+
+
+def test_of_an_even_number_the_shorter_of_the_middle_ones_decides():
+    updates = {ADA: torch.tensor([3]), EVE: torch.tensor([30])}
+    assert limited({17: {ADA: 2**15, EVE: 2**15}}, updates) == {17: {ADA: 2**15, EVE: 3276}}
+
+
+def test_an_update_that_nobody_buys_has_no_say():
+    updates = {ADA: torch.tensor([3]), BOB: torch.tensor([1]), EVE: torch.tensor([1])}
+    assert limited({17: {ADA: 2**16}}, updates) == {17: {ADA: 2**16}}
+    assert limited({}, updates) == {}
