@@ -34,11 +34,12 @@ class GatewayStore:
 
     Args:
         url: what stands before `/ipfs/…`.
-        patience: seconds for one block.
+        patience: seconds for one block, all tries together; see also `store.fetch`.
     """
 
     def __init__(self, url: str, patience: float = 60.0) -> None:
         self.name = f"the gateway at {shown(url)}"
+        self._longest = patience
         self.patience = patience / TRIES
         self._timeout = httpx.Timeout(self.patience)
         self._client = httpx.Client(
@@ -56,7 +57,7 @@ class GatewayStore:
         """See `Store.get`."""
         with _Reader(self) as reader:
             try:
-                fetch(reader, digest, path, limit)
+                fetch(reader, digest, path, limit, self._longest)
             except DigestMismatch as error:
                 raise DigestMismatch(f"{error}: {self.name} is broken or lies; use another one") from None
 

@@ -27,9 +27,13 @@ class HttpxApi:
     def __init__(self, url: str) -> None:
         self.name = shown(url)
         # No proxy of the environment: the API is an administrator's, and on this machine or a private network.
-        # No compression: what a small answer can unfold to has no bound.
+        # No compression: what a small answer can unfold to has no bound. As many connections as there are threads that
+        # ask: waiting for one would look as if the node were silent.
         self._client = httpx.Client(
-            base_url=url.rstrip("/") + "/api/v0/", trust_env=False, headers={"Accept-Encoding": "identity"}
+            base_url=url.rstrip("/") + "/api/v0/",
+            trust_env=False,
+            headers={"Accept-Encoding": "identity"},
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=20),
         )
 
     def add(self, path: Path, patience: float) -> str:

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from .blocks import BLOCK_LIMIT, CHUNK, NODE_BYTES, WIDTH, Read, decode_node, leaves
 from .codec import DAG_PB, RAW, cid_text, read_cid
 from .errors import BadInput, DigestMismatch, Misshapen, NotFound, StorageError
-from .store import Digest, cid_of, fetch
+from .store import SIDE_BY_SIDE, Digest, cid_of, fetch
 
 PROFILE = {
     "cid-version": "1",
@@ -36,7 +36,7 @@ PAUSE = 0.25
 """Seconds before the second try; twice that before the third."""
 
 AHEAD = 8
-"""Blocks on their way at once. They are all that a transfer keeps in memory."""
+"""Blocks of a file that are on their way at once. They are all that a transfer keeps in memory."""
 
 T = TypeVar("T")
 
@@ -126,14 +126,15 @@ class KuboStore:
 
     Args:
         api: how to reach the node.
-        patience: seconds for one block, all tries together, or without progress of an upload.
+        patience: seconds for one block, all tries together, or without progress of an upload; see also `store.fetch`.
     """
 
     def __init__(self, api: NodeApi, patience: float = 60.0) -> None:
         self.api = api
         self.patience = patience
         self.name = f"the IPFS node at {api.name}"
-        self._pool = ThreadPoolExecutor(AHEAD, thread_name_prefix="block")
+        # Enough that no file waits for the blocks of another, whose peers may give none.
+        self._pool = ThreadPoolExecutor(AHEAD * SIDE_BY_SIDE, thread_name_prefix="block")
 
     # --- Store ---
 
@@ -153,7 +154,7 @@ class KuboStore:
     def get(self, digest: Digest, path: Path, limit: int) -> None:
         """See `Store.get`."""
         with closing(_Ahead(self._read, self._pool)) as ahead, self._to_blame():
-            fetch(ahead, digest, path, limit)
+            fetch(ahead, digest, path, limit, self.patience)
 
     def has(self, digest: Digest) -> bool:
         """Whether the node has all of the file's blocks, or gets them from its peers. May take as long as `get`."""

@@ -6,16 +6,24 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from math import inf
 from pathlib import Path
+from time import monotonic
 from typing import BinaryIO, Protocol
 
-from .blocks import BLOCK_LIMIT, Read, build, chunks, leaves
+from .blocks import BLOCK_LIMIT, CHUNK, Read, build, chunks, leaves
 from .codec import cid_text
 from .errors import NotFound, StorageError
 from .files import replacing, sync
 
 Digest = bytes
 """sha2-256 digest of a file's root block, 32 bytes: all that the chain keeps of a CID."""
+
+LEAST_RATE = CHUNK
+"""Bytes per second at which a file has to come, once its store's patience is used up."""
+
+SIDE_BY_SIDE = 32
+"""Files that are fetched at once, at most."""
 
 _BATCH, _TOGETHER = 64, 8
 """Blocks that wait to be synced, and how many of them at a time: a journal commits once for all that wait."""
@@ -46,6 +54,7 @@ class Store(Protocol):
             DigestMismatch: the store returned other bytes.
             TooLarge: past the limit.
             Misshapen: not a file, or not in this profile.
+            StorageError: the store fails, or gives the file too slowly.
         """
 
     def has(self, digest: Digest) -> bool:
@@ -59,14 +68,37 @@ def cid_of(path: Path) -> str:
     return cid_text(root.digest, root.codec)
 
 
-def fetch(read: Read, digest: Digest, path: Path, limit: int) -> None:
-    """`Store.get` over any source of blocks. Nothing that `read` gives is believed."""
+def fetch(read: Read, digest: Digest, path: Path, limit: int, patience: float = inf) -> None:
+    """`Store.get` over any source of blocks. Nothing that `read` gives is believed.
+
+    Args:
+        patience: seconds that the file may take, beside one for every `LEAST_RATE` bytes that have come.
+    """
     try:
         with replacing(path) as file, _Behind(file) as behind:
-            for chunk in chunks(digest, read, limit):
+            for chunk in chunks(digest, _in_time(read, patience), limit):
                 behind.write(chunk)
     except OSError as error:
         raise StorageError(f"cannot write {path}: {error}") from error
+
+
+def _in_time(read: Read, patience: float) -> Read:
+    """Asks for no block once the file is late: who gives each just in time could hold its reader for hours."""
+    began, came = monotonic(), 0
+
+    def timely(codec: int, digest: Digest) -> bytes:
+        nonlocal came
+        took = monotonic() - began
+        if took > patience + came / LEAST_RATE:
+            raise StorageError(
+                f"only {came} bytes came in {took:.0f} s, block {cid_text(digest, codec)} is next: whoever has the "
+                "file gives it too slowly; raise 'store_timeout' where the line is slow"
+            )
+        block = read(codec, digest)
+        came += len(block)
+        return block
+
+    return timely
 
 
 class _Behind:

@@ -36,7 +36,7 @@ def open_store(places: Sequence[str], home: Path, patience: float) -> Store:
     """The store at these places: folders, from `home` on, and addresses of the `KINDS`.
 
     Args:
-        patience: seconds that a node or gateway may take for one block.
+        patience: seconds that a node or gateway may take for one block, and see `store.fetch`.
 
     Raises:
         ConfigError: see `check_places`.

@@ -1,14 +1,18 @@
 """Several stores as one, and which kinds there are."""
 
+from contextlib import contextmanager
+from hashlib import shake_256
 from pathlib import Path
 
 import pytest
 
+from market_node.blocks import CHUNK
+from market_node.codec import cid_text, read_cid
 from market_node.errors import ConfigError, DigestMismatch, Misshapen, NotFound, StorageError, TooLarge
 from market_node.gateway import GatewayStore
 from market_node.ipfs_client import IpfsClientApi
 from market_node.ipfs_http import HttpxApi
-from market_node.kubo import KuboStore
+from market_node.kubo import KuboStore, Unanswered
 from market_node.store import BlockStore
 from market_node.stores import Stores, open_store
 
@@ -130,6 +134,43 @@ def test_a_place_is_a_folder_a_kubo_node_or_a_gateway(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore:The 'strict' parameter:FutureWarning")
+class Dripping:
+    """What a peer gives that has a file, block by block, each of them just in time: by a node, or by a gateway."""
+
+    name = "http://127.0.0.1:5001"
+
+    def __init__(self, folder: BlockStore) -> None:
+        self.folder, self.now = folder, 0.0
+
+    def block(self, cid: str, most: int, patience: float) -> bytes:
+        self.now += 59
+        return (self.folder.folder / read_cid(cid)[1].hex()).read_bytes()
+
+
+class DrippingGateway(GatewayStore):
+    def __init__(self, peer: Dripping, patience: float) -> None:
+        super().__init__("http://127.0.0.1:8080", patience)
+        self.peer = peer
+
+    def block(self, codec: int, digest: bytes) -> bytes:
+        return self.peer.block(cid_text(digest, codec), 0, 0)
+
+    @contextmanager
+    def tree(self, digest: bytes):
+        raise Unanswered("offers no CAR")
+        yield
+
+
+@pytest.mark.parametrize("kind", [KuboStore, DrippingGateway])
+def test_a_node_and_a_gateway_wait_for_a_slow_file_no_longer_than_they_are_patient(kind, folder, tmp_path, monkeypatch):
+    (tmp_path / "model").write_bytes(shake_256(b"a model").digest(20 * CHUNK))
+    digest, mallory = folder.put(tmp_path / "model"), Dripping(folder)
+    monkeypatch.setattr("market_node.store.monotonic", lambda: mallory.now)
+    with pytest.raises(StorageError, match="gives it too slowly"):
+        kind(mallory, 60.0).get(digest, tmp_path / "copy", 1 << 30)
+    assert not (tmp_path / "copy").exists()
+
+
 def test_what_is_secret_in_an_address_is_not_in_a_message(tmp_path, model):
     for kind in ("", "httpx+"):
         store = open_store([f"{kind}http://alice:hunter2@127.0.0.1:1/token"], tmp_path, 0.5)

@@ -327,6 +327,40 @@ def test_a_link_to_what_is_neither_leaf_nor_node_is_refused(store):
         store.has(root.digest)
 
 
+class Clock:
+    """Each block takes `pause` seconds, and nothing else any."""
+
+    def __init__(self, monkeypatch, store, pause):
+        self.store, self.pause, self.now, self.asked = store, pause, 0.0, 0
+        monkeypatch.setattr(store_module, "monotonic", lambda: self.now)
+
+    def read(self, codec, digest):
+        self.now += self.pause
+        self.asked += 1
+        return (self.store.folder / digest.hex()).read_bytes()
+
+
+def test_a_peer_that_gives_each_block_just_in_time_holds_nobody_for_hours(store, file, tmp_path, monkeypatch):
+    digest, mallory = store.put(file(stream(100 * CHUNK))), Clock(monkeypatch, store, pause=59)
+    with pytest.raises(StorageError, match="gives it too slowly") as failure:
+        fetch(mallory.read, digest, tmp_path / "copy", LIMIT, patience=60)
+    assert type(failure.value) is StorageError, "slow is not missing"
+    assert mallory.now < 3 * 60
+    assert names(tmp_path) == ["blocks", "file"]
+
+
+def test_a_file_that_comes_at_the_least_rate_may_take_as_long_as_it_has_blocks(store, file, tmp_path, monkeypatch):
+    digest, alice = store.put(file(stream(100 * CHUNK))), Clock(monkeypatch, store, pause=1)
+    fetch(alice.read, digest, tmp_path / "copy", LIMIT, patience=10)
+    assert alice.now > 100
+
+
+def test_a_file_whose_last_block_was_late_is_there(store, file, tmp_path, monkeypatch):
+    digest, alice = store.put(file(stream(CHUNK))), Clock(monkeypatch, store, pause=61)
+    fetch(alice.read, digest, tmp_path / "copy", LIMIT, patience=60)
+    assert (tmp_path / "copy").read_bytes() == stream(CHUNK)
+
+
 def test_a_damaged_node_is_never_taken_for_another(small_tree, file):
     """Each byte of a node matters: whatever decodes, encodes to the same bytes."""
     kept = {}
