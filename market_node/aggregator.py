@@ -3,14 +3,17 @@
 import hashlib
 import logging
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
+from math import inf
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
 from .aggregate import limited, personal_models
+from .arrivals import arrivals
 from .auditor import defend
 from .chain import Phase, Receipt
 from .codec import encode_excluded, encode_rows
@@ -34,7 +37,7 @@ from .node import Node
 from .phases import span
 from .pins import accepted, pinning, predecessors
 from .records import Participant, Round, Settlement, Terms
-from .seal import new_key, seal_file, unwrap_key, wrap_key
+from .seal import new_key, open_file, seal_file, sealed_limit, unwrap_key, wrap_key
 from .settlement import reveals_hash, row_weights, settle
 from .sketch import sketch
 from .weights import mapped, unflatten, write_weights
@@ -43,8 +46,6 @@ log = logging.getLogger(__name__)
 
 POLL_SECONDS = 1.0
 """Between two looks at whether the reveals are confirmed."""
-
-PROBE = b"a file that an aggregator has stored to be read again\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,17 @@ def is_last_try(began: int, ended: int, start: int, end: int) -> bool:
         start: of the settle phase; and its `end`.
     """
     return ended + (ended - began) >= start + (end - start) * 3 // 4
+
+
+def longest_try(began: int, start: int, end: int) -> int:
+    """For how many seconds a try waits for models: until three quarters of the settle phase have passed, or for half of
+    what is left of it where it begins late.
+
+    Args:
+        began: when the try began, seconds since the epoch.
+        start: of the settle phase; and its `end`.
+    """
+    return max(start + (end - start) * 3 // 4 - began, (end - began) // 2)
 
 
 def may_look_back(now: int, start: int, end: int) -> bool:
@@ -128,7 +140,8 @@ class Aggregator(Node):
         return defend(self.chain, self.history, number)
 
     def open_in_time(self, round_: Round, task: OpenTask) -> Opened:
-        """Opens the models. What cannot be read stops the settlement, to be tried again; near its end it is missing.
+        """Opens the models that come in time. What does not stops the settlement, to be tried again; near its end it
+        is missing.
 
         Raises:
             StorageError: why, of the first one that cannot be read; or the stores give nothing at all.
@@ -136,33 +149,38 @@ class Aggregator(Node):
         start, end = span(self.chain.state(round_.number), Phase.SETTLE)
         assert start is not None and end is not None  # the round is being settled
         began = self.chain.now()
-        opened = self.open_models(round_, task)
+        opened = self.open_models(round_, task, longest_try(began, start, end))
         if not opened.unread:
             return opened
         if not is_last_try(began, self.chain.now(), start, end):
             raise next(iter(opened.unread.values()))
-        self._prove_the_store()
+        self.prove_the_store()
         for index, error in opened.unread.items():
             log.warning("round %d: the model of %d is taken for missing: %s", round_.number, index, error)
         missing = (Exclusion(index, "missing") for index in opened.unread)
         exclusions = sorted((*opened.exclusions, *missing), key=lambda each: each.index)
         return Opened(opened.updates, tuple(exclusions), {})
 
-    def open_models(self, round_: Round, task: OpenTask) -> Opened:
-        """Opens the model of everyone who revealed; one that fails any check is excluded with its reason."""
+    def open_models(self, round_: Round, task: OpenTask, seconds: float = inf) -> Opened:
+        """Opens the model of everyone who revealed; one that fails any check is excluded with its reason.
+
+        They are fetched side by side and opened one by one, as they come. `seconds`: how long they are waited for.
+        """
         updates: dict[int, Tensor] = {}
-        exclusions: list[Exclusion] = []
+        exclusions: dict[int, Exclusion] = {}
         unread: dict[int, StorageError] = {}
-        for index, participant in enumerate(round_.participants):
-            if participant.reveal is None:
-                continue
-            try:
-                updates[index] = self._check(round_, participant, task)
-            except Rejected as refusal:
-                exclusions.append(Exclusion(index, refusal.reason, refusal.evidence))
-            except StorageError as error:
-                unread[index] = error
-        return Opened(updates, tuple(exclusions), unread)
+        cids = {index: each.reveal.model.cid for index, each in enumerate(round_.participants) if each.reveal}
+        limit = sealed_limit(task.file_limit)
+        with self._scratch() as folder, closing(arrivals(self.store, cids, folder, limit, seconds)) as coming:
+            for index, sealed in coming:
+                try:
+                    updates[index] = self._check(round_, round_.participants[index], task, sealed.result)
+                except Rejected as refusal:
+                    exclusions[index] = Exclusion(index, refusal.reason, refusal.evidence)
+                except StorageError as error:
+                    unread[index] = error
+        in_order = tuple(exclusions[index] for index in sorted(exclusions))
+        return Opened(dict(sorted(updates.items())), in_order, dict(sorted(unread.items())))
 
     def without_copies(self, round_: Round, task: OpenTask, opened: Opened) -> Opened:
         """Excludes what holds nothing new beside what others have offered, in the last rounds or in this one."""
@@ -194,7 +212,7 @@ class Aggregator(Node):
                 return
             participant = round_.participants[index]
             try:
-                yield participant.account, self._read(round_, participant, task)[0].update
+                yield participant.account, self._read_again(round_, participant, task).update
             except NodeError as error:
                 log.warning(
                     "round %d: the model of %d cannot be had any more, so copies of it are not found: %s",
@@ -232,17 +250,11 @@ class Aggregator(Node):
         rows = encode_rows(settlement.rows)
         return self.chain.settle(round_.number, reveals_hash(round_), excluded, rows, deliveries)
 
-    def _prove_the_store(self) -> None:
-        """Raises StorageError where what is stored does not come back: then nobody is excluded for it."""
-        with self._scratch() as folder:
-            (folder / "probe").write_bytes(PROBE)
-            self.store.get(self.store.put(folder / "probe"), folder / "back", len(PROBE))
-
-    def _check(self, round_: Round, participant: Participant, task: OpenTask) -> Tensor:
+    def _check(self, round_: Round, participant: Participant, task: OpenTask, sealed: Callable[[], Path]) -> Tensor:
         """The participant's update, or Rejected with the reason."""
         reveal, seed = participant.reveal, round_.seed
         assert reveal is not None and seed is not None  # both are public once a reveal is
-        model, card = self._read(round_, participant, task)
+        model, card = self._read(round_, participant, task, sealed)
         if model.root != reveal.model.root:
             raise Rejected("root-mismatch", model.root)
         if card.get("fingerprint") != model.fingerprint.hex():
@@ -252,17 +264,27 @@ class Aggregator(Node):
         self._keep(round_.number, reveal.model.cid)
         return model.update
 
-    def _read(self, round_: Round, participant: Participant, task: OpenTask) -> tuple[ReadModel, dict[str, Any]]:
-        """A participant's model with its card, or Rejected."""
+    def _read_again(self, round_: Round, participant: Participant, task: OpenTask) -> ReadModel:
+        """A model that an earlier round has accepted."""
+        assert participant.reveal is not None
+        with self._scratch() as folder:
+            sealed = folder / "sealed"
+            self.store.get(participant.reveal.model.cid, sealed, sealed_limit(task.file_limit))
+            return self._read(round_, participant, task, lambda: sealed)[0]
+
+    def _read(
+        self, round_: Round, participant: Participant, task: OpenTask, sealed: Callable[[], Path]
+    ) -> tuple[ReadModel, dict[str, Any]]:
+        """A participant's model with its card, or Rejected. `sealed` gives the file, or raises what the store did."""
         reveal = participant.reveal
         assert reveal is not None
         envelope = self.envelope(round_.number, participant.account)
         with self._scratch() as folder:
             path = folder / "model"
             try:
-                private = self.keys.private(round_.encryption_key)
-                key = unwrap_key(reveal.sealed_key, private, envelope)
-                card = self._open(round_.number, participant.account, reveal.model.cid, key, path, task)
+                came = sealed()
+                key = unwrap_key(reveal.sealed_key, self.keys.private(round_.encryption_key), envelope)
+                card = open_file(came, path, key, envelope, task.file_limit)
                 model = task.read(path)
             except NotForUs as error:
                 raise Rejected("names-another") from error

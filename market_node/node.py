@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+PROBE = b"a file that a node has stored to be read again\n"
+
 BATCH = 200
 """Participants paid by one transaction: well below the gas that one may use."""
 
@@ -270,11 +272,19 @@ class Node:
         sealed.unlink()
         return card
 
+    def prove_the_store(self) -> None:
+        """Raises StorageError where what is stored does not come back: then nobody else is to blame for a file that
+        does not come."""
+        with self._scratch() as folder:
+            (folder / "probe").write_bytes(PROBE)
+            self.store.get(self.store.put(folder / "probe"), folder / "back", len(PROBE))
+
     @contextmanager
     def _scratch(self) -> Iterator[Path]:
         """A folder for one step, beside the results so that moving them is atomic."""
         (self.folder / "scratch").mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=self.folder / "scratch") as folder:
+        # What a fetch that nobody waits for any more still writes is left to `sweep`.
+        with tempfile.TemporaryDirectory(dir=self.folder / "scratch", ignore_cleanup_errors=True) as folder:
             yield Path(folder)
 
 

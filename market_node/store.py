@@ -22,8 +22,8 @@ Digest = bytes
 LEAST_RATE = CHUNK
 """Bytes per second at which a file has to come, once its store's patience is used up."""
 
-SIDE_BY_SIDE = 32
-"""Files that are fetched at once, at most."""
+SIDE_BY_SIDE = 16
+"""Files that are fetched at once, at most. They share the line: with many more, an honest one would seem missing."""
 
 _BATCH, _TOGETHER = 64, 8
 """Blocks that wait to be synced, and how many of them at a time: a journal commits once for all that wait."""

@@ -8,6 +8,7 @@ that what the aggregator itself stores comes back. (docs/protocol.md §12)
 """
 
 import tempfile
+import threading
 from hashlib import sha256
 from pathlib import Path
 
@@ -35,6 +36,17 @@ class Stalling:
 
     def has(self, digest: bytes) -> bool:
         raise StorageError("the gateway gave nothing for 20 s")
+
+
+class Silent(Stalling):
+    """A gateway that does not even break off."""
+
+    def __init__(self) -> None:
+        self.over = threading.Event()
+
+    def get(self, digest: bytes, path: Path, limit: int) -> None:
+        self.over.wait(600)
+        raise StorageError("the gateway was asked too long ago")
 
 
 class Forgetful(Stalling):
@@ -99,6 +111,18 @@ def test_a_model_that_nobody_publishes_is_missing_in_the_last_quarter(town):
     round_ = town.aggregator.round(number)
     assert round_.settlement.excluded == {2}
     assert [each.reason for each in town.aggregator.deliveries(round_).exclusions] == ["missing"]
+
+
+def test_a_model_that_is_never_given_and_never_refused_is_missing_in_the_last_quarter(town, monkeypatch):
+    number = withheld(town)
+    silent = Silent()
+    town.aggregator.store = Stores([town.store, silent])
+    monkeypatch.setattr("market_node.aggregator.longest_try", lambda *_: 10)
+    assert not settles(town, number)
+    town.devnet.warp(PHASE * 3 // 4)
+    assert settles(town, number)
+    silent.over.set()
+    assert town.aggregator.round(number).settlement.excluded == {2}
 
 
 def test_a_store_that_gives_back_nothing_at_all_excludes_nobody_however_late(town):

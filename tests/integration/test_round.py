@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from market_node.aggregator import Aggregator, is_last_try, may_look_back
+from market_node.aggregator import Aggregator, is_last_try, longest_try, may_look_back
 from market_node.audit import audit
 from market_node.chain import Chain
 from market_node.codec import encode_excluded, encode_rows, seal_bid
@@ -235,6 +235,20 @@ def test_a_broken_store_of_its_own_is_no_reason_to_exclude_anybody(town, number)
 )
 def test_what_cannot_be_read_is_missing_once_there_is_no_time_for_another_try(began, ended, last):
     assert is_last_try(began, ended, 1000, 1400) is last
+
+
+@pytest.mark.parametrize(
+    ("began", "seconds"),
+    [
+        (1000, 300),
+        (1150, 150),
+        (1200, 100),
+        (1300, 50),  # a node that comes late waits for half of what is left
+        (1390, 5),
+    ],
+)
+def test_models_are_waited_for_until_three_quarters_of_the_phase_have_passed(began, seconds):
+    assert longest_try(began, 1000, 1400) == seconds
 
 
 @pytest.mark.parametrize(("now", "may"), [(1000, True), (1349, True), (1350, False), (1400, False)])
