@@ -7,6 +7,7 @@
   x ChainError       + Unreachable  + WrongChain  + Reverted  + NotMined
   x UpdateError      + MalformedUpdate  + OutOfRange
   x SealError        + BrokenSeal  + NotForUs
+  x UnknownVersion
 """
 
 
@@ -116,3 +117,9 @@ class BrokenSeal(SealError):
 
 class NotForUs(SealError):
     """A file or key that names another chain, market, round or account."""
+
+
+class UnknownVersion(NodeError):
+    """A file of a version that this node does not read. Whose fault that is cannot be told, so nothing is rejected."""
+
+    exit_code = 6

@@ -10,7 +10,7 @@ from ..aggregator import Aggregator
 from ..chain import Receipt
 from ..claim import FIELD
 from ..codec import encode_excluded, encode_rows
-from ..errors import ChainError, NotFound, SealError, TooLarge, UpdateError
+from ..errors import ChainError, Misshapen, NotFound, SealError, StorageError, TooLarge, UpdateError
 from ..node import BATCH, spans
 from ..records import Round
 from ..settlement import standing
@@ -144,16 +144,17 @@ class Deeds:
     def fetch(self, step: Step) -> Done:
         try:
             self.node.fetch(step.round, self.studies.path(step.round, DELIVERED))
-        except (SealError, UpdateError, TooLarge) as error:
+        except (SealError, UpdateError, TooLarge, Misshapen) as error:
             # Its bytes are those that were posted, and they are no model: trying again cannot help.
             self.hopeless.add(step.round)
             log.warning("round %d: the delivery cannot be used: %s", step.round, error)
             return Done()
-        except NotFound:
+        except StorageError as error:
             if self.patience.times(step.key) < TRIES_BEFORE_REJECTING or not self._is_late(step.round):
                 raise
+            self.node.prove_the_store()
             self.hopeless.add(step.round)
-            log.warning("round %d: the delivery did not come", step.round)
+            log.warning("round %d: the delivery did not come: %s", step.round, error)
             return Done()
         return Done("fetched what was bought")
 
