@@ -2,7 +2,8 @@
 
 The client runs unmodified, where Flower is installed: `python` names the interpreter of its environment, because Flower
 pins other versions than a node needs. Each message (train, evaluate) is a process of its own with a fresh context; what
-goes in and out are a model file and a few figures in a folder that vanishes (see `flower_child`). Nothing is pickled.
+goes in and out are a model file and a few figures in a folder that vanishes (see `flower_child`), also where the node
+is killed (`retention`). Nothing is pickled.
 
 Of its hold-out samples a client tells only the mean loss. By one figure a node can neither rate nor guard; with
 `losses`, a function of yours that gives the loss of each sample, it does both.
@@ -13,7 +14,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import tomllib
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -28,8 +28,10 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from .bare import Bare
+from .canonical import _check_depth
 from .data import Examples
 from .errors import BadInput, ConfigError
+from .retention import new_scratch
 from .weights import write_weights
 
 CHILD = Path(__file__).with_name("flower_child.py")
@@ -143,7 +145,7 @@ class FlowerTraining:
             "run_config": run_config,
             "seed": seed,
         }
-        with tempfile.TemporaryDirectory(prefix="market-node-flower-") as name:
+        with new_scratch() as name:
             folder = Path(name)
             (folder / "request.json").write_text(json.dumps(request), encoding="utf-8")
             write_weights(folder / "in.safetensors", {name: _for_numpy(each) for name, each in weights.items()})
@@ -190,7 +192,9 @@ def read_reply(path: Path, kind: str) -> dict[str, Any]:
         BadInput: it says what went wrong, or cannot be read.
     """
     try:
-        reply = json.loads(path.read_bytes()) if path.stat().st_size <= _MOST_REPLY else None
+        text = path.read_bytes() if path.stat().st_size <= _MOST_REPLY else b""
+        _check_depth(text)
+        reply = json.loads(text)
     except ValueError:
         reply = None
     if isinstance(reply, dict) and isinstance(reply.get("error"), str):

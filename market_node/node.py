@@ -24,7 +24,7 @@ from .journal import Entry, Journal
 from .keys import EncryptionKeys
 from .records import Bid, Model, Participant, Round
 from .recovery import NOTE, Secrets, find_secrets, new_secrets
-from .retention import sweep
+from .retention import SCRATCH, sweep
 from .seal import Envelope, open_file, read_header, seal_file, sealed_limit, unwrap_key, wrap_key
 from .sketch import sketch
 from .store import Store
@@ -62,7 +62,7 @@ class Node:
         sweep(folder)  # opened models that a killed step has left
         self.database = database or open_database(folder)
         chain.remember(self.database)
-        self.folder = folder
+        self.folder, self.scratch = folder, folder / SCRATCH
         self.chain = chain
         self.store = store
         self.keys = keys
@@ -282,9 +282,9 @@ class Node:
     @contextmanager
     def _scratch(self) -> Iterator[Path]:
         """A folder for one step, beside the results so that moving them is atomic."""
-        (self.folder / "scratch").mkdir(parents=True, exist_ok=True)
+        self.scratch.mkdir(parents=True, exist_ok=True)
         # What a fetch that nobody waits for any more still writes is left to `sweep`.
-        with tempfile.TemporaryDirectory(dir=self.folder / "scratch", ignore_cleanup_errors=True) as folder:
+        with tempfile.TemporaryDirectory(dir=self.scratch, ignore_cleanup_errors=True) as folder:
             yield Path(folder)
 
 

@@ -6,8 +6,11 @@ and deletes it when it ends. A step that was killed cannot; what it has left goe
 """
 
 import shutil
+import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 SCRATCH = "scratch"
@@ -15,6 +18,27 @@ SCRATCH = "scratch"
 
 SCRATCH_SECONDS = 86_400
 """After so long without a change a step's folder is nobody's: no step takes as long."""
+
+
+_SCRATCH: ContextVar[str | None] = ContextVar("scratch", default=None)
+
+
+@contextmanager
+def scratch_in(folder: str | None) -> Iterator[None]:
+    """Names the folder for what `new_scratch` makes meanwhile, in this thread."""
+    token = _SCRATCH.set(folder)
+    try:
+        yield
+    finally:
+        _SCRATCH.reset(token)
+
+
+def new_scratch() -> tempfile.TemporaryDirectory[str]:
+    """A folder for models in clear that vanishes after its block, and is swept where the process is killed in it.
+    Outside of a node's work it is the system's."""
+    if (folder := _SCRATCH.get()) is not None:
+        Path(folder).mkdir(mode=0o700, parents=True, exist_ok=True)
+    return tempfile.TemporaryDirectory(dir=folder)
 
 
 def sweep(home: Path, now: int | None = None) -> list[Path]:

@@ -7,6 +7,7 @@ weights and a few figures, or one line that says why not. A node that is killed 
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -19,6 +20,7 @@ from typing import Any, Protocol
 
 from .errors import BadInput, NodeError
 from .files import replacing
+from .retention import scratch_in
 
 LOG_TAIL = 200
 """Characters of what a training said last, where it ended without a word."""
@@ -49,6 +51,8 @@ class Lesson:
     """Whether `start` is the task's base checkpoint, which no samples of the owner have shaped."""
     model: str | None = None
     """Where the model to use goes, where there is a delivery; `out` is the one to train on from."""
+    scratch: str | None = None
+    """Where models in clear may be for a while, the node's own folder for that; None is the system's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,11 @@ def learn(lesson: Lesson) -> Learned:
         ConfigError: no training is found.
         BadInput: it does not fit the task, or failed. One line, which names the method.
     """
+    with scratch_in(lesson.scratch):
+        return _learn(lesson)
+
+
+def _learn(lesson: Lesson) -> Learned:
     from safetensors.torch import load_file
 
     from .adoption import adopt
@@ -251,8 +260,10 @@ class Apart:
         if (code := self.process.poll()) is None:
             return None
         assert self.process.stdin is not None and self.process.stdout is not None
+        self._end_all()  # what it has left may hold the pipe of the answer open
+        os.set_blocking(self.process.stdout.fileno(), False)  # also where it is in a session of its own
         try:
-            answer = json.loads(self.process.stdout.read())
+            answer = json.loads(self.process.stdout.read() or b"")
             return Learned(**answer) if isinstance(answer, dict) else str(answer)
         except (ValueError, TypeError):
             how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
@@ -265,8 +276,13 @@ class Apart:
 
     def stop(self) -> None:
         """See `Class`."""
-        self.process.kill()
+        self._end_all()
         self.process.wait()
+
+    def _end_all(self) -> None:
+        """Ends the process and what it has started, as far as that is still in its group."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
 
 
 class Within:
@@ -349,7 +365,7 @@ def main() -> None:
 
 def _end_with_the_node() -> None:
     sys.stdin.read()
-    os._exit(1)
+    os.killpg(0, signal.SIGKILL)  # its group is its own: this process, and what the training has started
 
 
 if __name__ == "__main__":

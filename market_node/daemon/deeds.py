@@ -204,7 +204,8 @@ class Deeds:
         policy = self.policy.participant
         assert policy is not None
         out = str(self.studies.path(step.round, what))
-        asked = {"seed": step.round, "trust": self.mixing} | lesson
+        scratch = str(self.node.scratch.absolute())
+        asked: dict[str, Any] = {"seed": step.round, "trust": self.mixing, "scratch": scratch} | lesson
         self.trainer.begin(step.key, Lesson(policy.training, self.training_folder, str(start), out, **asked))
         return Done("training")
 

@@ -17,7 +17,8 @@ from safetensors.torch import load_file, save_file
 
 from market_node.bare import Bare
 from market_node.errors import BadInput, ConfigError
-from market_node.flower import FlowerTraining, in_order, mean_loss, named
+from market_node.flower import FlowerTraining, in_order, mean_loss, named, read_reply
+from market_node.retention import SCRATCH, scratch_in
 from market_node.trainer import Lesson, learn
 from market_node.weights import write_weights
 
@@ -214,6 +215,21 @@ def test_a_function_of_the_owners_gives_a_loss_per_sample(client):
     training = client('reply = {"losses": [0.5, 0.25]}', losses="mine:losses", holdout=2)
     shares = training.load_data()
     assert training.evaluate(training.build_model(), shares.holdout).tolist() == [0.5, 0.25]
+
+
+def test_an_answer_that_is_nested_too_deep_cannot_be_read(tmp_path):
+    (tmp_path / "reply.json").write_text("[" * 200_000)
+    with pytest.raises(BadInput, match="cannot be read"):
+        read_reply(tmp_path / "reply.json", "train")
+
+
+def test_models_in_clear_lie_where_a_killed_nodes_are_swept(client, tmp_path):
+    training = client(DOUBLES + f'Path("{tmp_path}/where").write_text(str(folder))')
+    with scratch_in(str(tmp_path / "home" / SCRATCH)):
+        trained(training)
+    folder = Path((tmp_path / "where").read_text())
+    assert folder.parent == tmp_path / "home" / SCRATCH
+    assert not folder.exists()
 
 
 def test_a_node_takes_a_lesson_from_a_flower_client(client, tmp_path):

@@ -256,6 +256,12 @@ def test_a_lesson_gives_the_same_wherever_it_is_taken(school, place):
 
 
 @pytest.mark.parametrize("place", [Apart, Within])
+def test_a_training_knows_where_models_in_clear_are_swept(school, place, tmp_path):
+    told = "def load_data(self): from market_node.retention import new_scratch; raise RuntimeError(new_scratch().name)"
+    assert f"RuntimeError: {tmp_path}/scratch/" in ended(place(school(told, scratch=str(tmp_path / "scratch"))))
+
+
+@pytest.mark.parametrize("place", [Apart, Within])
 def test_a_lesson_that_fails_says_why(school, place):
     outcome = ended(place(school("def train(self, model, examples, seed): 1 / 0")))
     assert "ZeroDivisionError" in outcome
@@ -274,9 +280,9 @@ def test_what_a_training_prints_is_no_answer(school):
     assert outcome.samples == 100
 
 
-def test_a_lesson_ends_when_its_node_is_killed(school, tmp_path):
+def test_a_lesson_and_what_it_has_started_end_when_its_node_is_killed(school, tmp_path):
     """The node's end is the end of the lesson's standard input."""
-    lesson = school("def train(self, model, examples, seed): time.sleep(600)")
+    lesson = school(LEAVES_A_CHILD + "        time.sleep(600)\n")
     node = subprocess.Popen(
         [
             sys.executable,
@@ -288,13 +294,11 @@ def test_a_lesson_ends_when_its_node_is_killed(school, tmp_path):
         text=True,
     )
     assert node.stdout is not None
-    child = int(node.stdout.readline())
+    process, child = int(node.stdout.readline()), left(tmp_path)
     node.kill()
     node.wait()
-    end = time.monotonic() + 60
-    while alive(child):
-        assert time.monotonic() < end
-        time.sleep(0.05)
+    assert_dead(process)
+    assert_dead(child)
 
 
 def alive(process: int) -> bool:
@@ -303,6 +307,51 @@ def alive(process: int) -> bool:
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+LEAVES_A_CHILD = """
+    def train(self, model, examples, seed):
+        from pathlib import Path
+        if (child := os.fork()) == 0:
+            time.sleep(600)
+            os._exit(0)
+        Path(__file__).with_name("child").write_text(str(child))
+"""
+
+
+def test_what_a_training_has_left_running_keeps_nobody_waiting_and_is_ended(school, tmp_path):
+    assert isinstance(ended(Apart(school(LEAVES_A_CHILD))), Learned)
+    assert_dead(int((tmp_path / "child").read_text()))
+
+
+def test_stopping_a_lesson_ends_what_it_has_started(school, tmp_path):
+    lesson = Apart(school(LEAVES_A_CHILD + "        time.sleep(600)\n"))
+    child = left(tmp_path)
+    lesson.stop()
+    assert_dead(child)
+
+
+def test_a_child_in_a_session_of_its_own_keeps_nobody_waiting(school, tmp_path):
+    ends = 'os.setsid(); time.sleep(30); Path(__file__).with_name("ended").touch()'
+    assert isinstance(ended(Apart(school(LEAVES_A_CHILD.replace("time.sleep(600)", ends)))), Learned)
+    assert not (tmp_path / "ended").exists()
+    os.kill(int((tmp_path / "child").read_text()), signal.SIGKILL)
+
+
+def left(folder: Path) -> int:
+    """The child of `LEAVES_A_CHILD`, once there is one."""
+    end = time.monotonic() + 60
+    while not (folder / "child").exists() or not (folder / "child").read_text():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    return int((folder / "child").read_text())
+
+
+def assert_dead(process: int) -> None:
+    end = time.monotonic() + 60
+    while alive(process):
+        assert time.monotonic() < end
+        time.sleep(0.05)
 
 
 def test_a_lesson_that_takes_too_long_is_stopped(school):
