@@ -81,8 +81,8 @@ def main() -> None:
 
 
 def seeds_of(count: int, most: int) -> int:
-    """Fewer clients, more seeds: a mean over five says little."""
-    return min(most, max(2, 50 // count))
+    """Fewer clients, more seeds: a mean over five says little, and so does a deviation of two."""
+    return min(most, max(3, 50 // count))
 
 
 def _run_all(jobs: Iterable[Trial], processes: int) -> list[Result]:

@@ -26,7 +26,7 @@ from market_node.adoption import (
     mix,
     verdict,
 )
-from market_node.aggregate import limited, personal_model
+from market_node.aggregate import limited, personal_model, squared_lengths
 from market_node.fixed import update_of
 from market_node.learning import Weights, losses
 from market_node.records import LEAST_REPUTATION, ONE, Bid, Model, Participant, Reveal, Round, Settlement, Terms
@@ -105,7 +105,8 @@ class Stand:
 
     def deliveries(self, round_: Round, settlement: Settlement, updates: Sequence[Tensor]) -> dict[int, Weights]:
         """Buyer → its personal model."""
-        shares = limited(row_weights(round_, settlement), dict(enumerate(updates)))
+        rows = row_weights(round_, settlement)
+        shares = limited(rows, squared_lengths(rows, dict(enumerate(updates))))
         return {
             buyer: unflatten(personal_model(self.fixed, {s: updates[s] for s in sellers}, sellers), self.manifest)
             for buyer, sellers in shares.items()
