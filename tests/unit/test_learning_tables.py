@@ -56,7 +56,7 @@ def test_one_training_that_collapses_does_not_move_the_median():
 
 
 def test_the_fewer_participants_the_more_seeds():
-    assert [seeds_of(count, most=5) for count in (5, 10, 20, 50, 100)] == [5, 5, 2, 2, 2]
+    assert [seeds_of(count, most=5) for count in (5, 10, 20, 50, 100)] == [5, 5, 3, 3, 3]
     assert seeds_of(5, most=20) == 10
     assert seeds_of(50, most=1) == 1
 
