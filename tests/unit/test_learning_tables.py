@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from benchmarks.learning import tables
+from benchmarks.learning import tables, tune
 from benchmarks.learning.__main__ import seeds_of
 from benchmarks.learning.methods import METHODS
 from benchmarks.learning.runs import Result
@@ -147,3 +147,12 @@ def test_of_one_seed_each_few_and_many_are_not_compared():
     counts = {5: ["five classes, 5 clients"], 50: ["five classes, 50 clients"]}
     runs = everybody(counts[5][0], seeds=(0,)) | everybody(counts[50][0], seeds=(0,))
     assert "the gain of 50" not in tables.crowd_report(runs, counts)
+
+
+def test_every_method_is_tuned_with_as_many_trials():
+    assert {len(trials) for trials in tune.TRIALS.values()} == {4}
+
+
+def test_what_the_tables_use_was_tried():
+    for method, trials in tune.TRIALS.items():
+        assert tune.tuned(method) in trials
