@@ -370,7 +370,7 @@ def paper_report(runs: Runs, setting: str) -> str:
     ]  # fmt: skip
     caption = (
         f"Points over local training, {_over(len(seeds(runs, setting, method)) for method in methods)}. *Paid, net*: "
-        "what a client pays less what it is paid over all rounds, least to most; that of all clients is nothing. "
+        "what a client pays less what it is paid over all rounds, least to most; all clients' add up to nothing. "
         "iPFL's prices are marginal gains, the market's its own."
     )
     head = ["method", "points over local", "economic utility", "by likeness", "models bought in a round", "paid, net"]
