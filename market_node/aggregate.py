@@ -22,30 +22,32 @@ _WORKING = 1 << 25  # numbers that one matrix product reads and writes: 256 MiB 
 _WAITING = 1 << 27  # fixed-point weights of models that are computed together: 512 MiB in int32
 
 
-def limited(
-    rows: Mapping[int, Mapping[int, int]], updates: Mapping[int, Tensor], chunk: int = 1 << 20
-) -> dict[int, dict[int, int]]:
-    """The rows' weights, each so much less that no update counts for more than one of median length would.
+def limited(rows: Mapping[int, Mapping[int, int]], squares: Mapping[int, int]) -> dict[int, dict[int, int]]:
+    """The rows' weights, each so much less that no update counts for more than one as long as the buyer's own would.
 
     Cosines know no length: beside an update ten times as long, the others of a row would not be heard. What a weight
-    loses stays with the base. (Sun et al. 2019, "Can you really backdoor federated learning?", threshold norms so; here
-    the round's own median is the threshold.)
+    loses stays with the base. The limit is the buyer's own, so that no crowd of new accounts can move it. (Sun et al.
+    2019, "Can you really backdoor federated learning?", threshold norms by a constant.)
 
     Args:
         rows: buyer → (seller → weight, 2**16 = 1).
-        updates: seller → 1-D, int64.
+        squares: buyer or seller → |update|².
 
     Returns:
-        As `rows`: ⌊w · L / |update|⌋ where an update is longer than L, the lower median of the lengths of all that are
-        sold in these rows.
+        As `rows`: ⌊w · |own| / |update|⌋ where an update is longer than the buyer's own.
     """
-    sold = {seller for row in rows.values() for seller in row}
-    squares = {seller: squared_length(updates[seller], chunk) for seller in sold}
-    most = sorted(squares.values())[(len(squares) - 1) // 2] if squares else 0
     return {
-        buyer: {seller: _limited(weight, squares[seller], most) for seller, weight in row.items()}
+        buyer: {seller: _limited(weight, squares[seller], squares[buyer]) for seller, weight in row.items()}
         for buyer, row in rows.items()
     }
+
+
+def squared_lengths(
+    rows: Mapping[int, Mapping[int, int]], updates: Mapping[int, Tensor], chunk: int = 1 << 20
+) -> dict[int, int]:
+    """Buyer or seller → |update|², exact, of all that trade in these rows, by index. `updates`: 1-D, int64."""
+    trade = sorted({index for buyer, row in rows.items() for index in (buyer, *row)})
+    return {index: squared_length(updates[index], chunk) for index in trade}
 
 
 def squared_length(update: Tensor, chunk: int = 1 << 20) -> int:

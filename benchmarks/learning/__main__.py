@@ -81,7 +81,7 @@ def main() -> None:
 
 
 def seeds_of(count: int, most: int) -> int:
-    """Fewer clients, more seeds: a mean over five says little. But a deviation of two seeds says little, too."""
+    """Fewer clients, more seeds: a mean over five says little, and so does a deviation of two."""
     return min(most, max(3, 50 // count))
 
 

@@ -18,7 +18,7 @@ from .settings import Setting
 
 CACHE = TREE / "build" / "learning"
 
-RULES = {"market": 8}
+RULES = {"market": 9}
 """Method → raised by hand whenever its code changes what it gives: older files no longer count. The others have 3."""
 
 

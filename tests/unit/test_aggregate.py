@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import market_node.aggregate as aggregate_module
-from market_node.aggregate import MOST_UPDATE, limited, personal_model, personal_models, squared_length
+from market_node.aggregate import MOST_UPDATE, limited, personal_model, personal_models, squared_length, squared_lengths
 from market_node.errors import BadInput, OutOfRange
 from market_node.fixed import to_fixed, update_of
 
-ADA, BOB, EVE = 3, 5, 8
+ADA, BOB, EVE, CAROL = 3, 5, 8, 17
 
 int32s = st.integers(-(2**31), 2**31 - 1)
 
@@ -207,7 +207,7 @@ def test_a_gpu_gives_the_same_bytes():
     assert as_digest(personal_models(base.cuda(), resident, rows, device="cuda", chunk=77_777)) == expected
 
 
-# --- no update is louder than the middle one ---
+# --- no update is louder than its buyer's own ---
 
 
 @settings(deadline=None)
@@ -216,24 +216,45 @@ def test_a_squared_length_is_exact(update, chunk):
     assert squared_length(torch.tensor(update), chunk) == sum(each * each for each in update)
 
 
-def test_an_update_ten_times_as_long_counts_for_no_more_than_one_of_median_length():
-    updates = {ADA: torch.tensor([30, 40]), BOB: torch.tensor([0, 50]), EVE: torch.tensor([500, 0])}
-    rows = {17: {ADA: 2**15, EVE: 2**15}, 18: {BOB: 2**16}}
-    assert limited(rows, updates) == {17: {ADA: 2**15, EVE: 2**15 // 10}, 18: {BOB: 2**16}}
+UPDATES = {
+    ADA: torch.tensor([30, 40]),
+    BOB: torch.tensor([0, 20]),
+    EVE: torch.tensor([500, 0]),
+    CAROL: torch.tensor([0, 50]),
+}
+
+
+def heard(rows):
+    return limited(rows, squared_lengths(rows, UPDATES))
+
+
+def test_an_update_ten_times_as_long_counts_for_no_more_than_one_as_long_as_the_buyers_own():
+    assert heard({CAROL: {ADA: 2**15, EVE: 2**15}}) == {CAROL: {ADA: 2**15, EVE: 2**15 // 10}}
+
+
+def test_a_shorter_update_counts_as_it_is():
+    assert heard({CAROL: {BOB: 2**16}}) == {CAROL: {BOB: 2**16}}
+
+
+def test_what_others_trade_changes_nothing_of_a_row():
+    alone, among = heard({CAROL: {EVE: 2**16}}), heard({CAROL: {EVE: 2**16}, BOB: {ADA: 2**16}, EVE: {BOB: 2**16}})
+    assert alone[CAROL] == among[CAROL]
 
 
 def test_what_a_weight_loses_stays_with_the_base():
+    row = limited({CAROL: {ADA: 2**15, EVE: 2**15}}, {CAROL: 64**2, ADA: 64**2, EVE: 640**2})[CAROL]
     base, updates = torch.tensor([100], dtype=torch.int32), {ADA: torch.tensor([64]), EVE: torch.tensor([640])}
-    row = limited({17: {ADA: 2**15, EVE: 2**15}}, updates)[17]
     assert personal_model(base, updates, row).tolist() == [100 + 32 + 31]  # 3276 of 65536 is less than a twentieth
 
 
-def test_of_an_even_number_the_shorter_of_the_middle_ones_decides():
-    updates = {ADA: torch.tensor([3]), EVE: torch.tensor([30])}
-    assert limited({17: {ADA: 2**15, EVE: 2**15}}, updates) == {17: {ADA: 2**15, EVE: 3276}}
+def test_lengths_are_of_all_who_trade_and_of_nobody_else():
+    assert squared_lengths({CAROL: {ADA: 2**16}}, UPDATES) == {ADA: 2500, CAROL: 2500}
+    assert heard({}) == {}
 
 
-def test_an_update_that_nobody_buys_has_no_say():
-    updates = {ADA: torch.tensor([3]), BOB: torch.tensor([1]), EVE: torch.tensor([1])}
-    assert limited({17: {ADA: 2**16}}, updates) == {17: {ADA: 2**16}}
-    assert limited({}, updates) == {}
+@given(st.integers(1, 2**16), st.integers(1, 2**100), st.integers(1, 2**100))
+def test_a_limited_weight_is_the_largest_that_is_no_longer_than_allowed(weight, own, other):
+    found = limited({CAROL: {EVE: weight}}, {CAROL: own, EVE: other})[CAROL][EVE]
+    assert found <= weight
+    assert found**2 * other <= weight**2 * own or found == weight
+    assert found == weight or (found + 1) ** 2 * other > weight**2 * own

@@ -143,20 +143,24 @@ def test_a_model_that_is_half_alike_counts_for_half_its_samples():
 
 
 def test_what_buyers_of_the_market_make_of_deliveries_is_what_nodes_make_of_them():
-    clients = lab(sizes=(20, 250, 240), rounds=1, steps=12)
-    stand = Stand(clients, Rule(floor=0.0))
+    clients = lab(sizes=(20, 250, 240), rounds=1, steps=60)
+    stand = Stand(clients, Rule(floor=0.0, trust=10**6))
     offers = clients.train(clients.base, 0)
+    forgotten = {name: torch.zeros_like(tensor) for name, tensor in stand.base.items()}
     delivered = {}
-    stand.deliveries = lambda *given: delivered.update(Stand.deliveries(stand, *given)) or delivered
+    stand.deliveries = lambda *given: delivered.update({**Stand.deliveries(stand, *given), 2: forgotten}) or delivered
     after = stand.play(1, offers)
     assert len(delivered) == 3
+    kept = []
     for buyer, model in delivered.items():
         owner = clients.federation.owners[buyer]
         training = OwnTraining(CNN, owner, clients.practice, base_seed=7, seed=3 * 3 + buyer)
         own = clients.crowd.split(offers[buyer])
-        adoption = adopt(training, stand.base, own, model, int(clients.graphs[0][buyer].sum()), seed=1)
+        adoption = adopt(training, stand.base, own, model, int(clients.graphs[0][buyer].sum()), 1, trust=10**6)
+        kept += [buyer] if adoption.kept_own else []
         for row, weights in ((after, adoption.offer), (stand.used, adoption.model)):
             torch.testing.assert_close(row[buyer], clients.crowd.join(weights), rtol=1e-3, atol=1e-5)
+    assert kept == [2]
 
 
 def test_the_markets_knobs_reach_the_mixture():
