@@ -57,8 +57,8 @@ def main() -> None:
             methods = ("local", "FedAvg + fine-tuning", "market")
             chosen = _chosen(OWNERS, options)
             runs = run(_jobs(chosen, methods, options.seeds), options.jobs)
-            names = [setting.name for setting in chosen]
-            show("learning-owners", tables.owners_report(runs, names, methods[1:]), options)
+            rounds = {setting.name: setting.rounds for setting in chosen}
+            show("learning-owners", tables.owners_report(runs, rounds, methods[1:]), options)
         case "rules":
             chosen = _installed(RULED)
             trials = {(name, setting.name, seed): (setting, method, seed, knobs)

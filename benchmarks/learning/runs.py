@@ -91,7 +91,8 @@ def utilities(
 
 
 def _name(setting: Setting, method: str, seed: int, knobs: Mapping[str, Any]) -> str:
-    """A file's name, which everything that decides the result goes into."""
+    """A file's name, which all that a caller chooses goes into. Of the code, constants included (TRUST, DRAWN_BACK …),
+    only `RULES` does, which is raised by hand."""
     said = [
         setting.name,
         method,
