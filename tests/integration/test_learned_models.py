@@ -16,6 +16,9 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 ROUNDS, SEED = 6, 0
 
+LEAST_GAIN = {"five classes, 60": 3.0, "clusters, 200": 0.5}
+"""Setting → points over local training; one seed moves by half a point."""
+
 
 @pytest.fixture(scope="module", autouse=True)
 def fashion():
@@ -25,7 +28,7 @@ def fashion():
         pytest.skip(str(missing))
 
 
-@pytest.fixture(scope="module", params=["five classes, 60", "clusters, 200"])
+@pytest.fixture(scope="module", params=LEAST_GAIN)
 def name(request) -> str:
     return request.param
 
@@ -54,8 +57,8 @@ def test_both_learn(results):
     assert all(mean(result.accuracies) > 60 for result in results.values())
 
 
-def test_the_market_is_a_point_above_local_training(results):
-    assert mean(results["market"].accuracies) > mean(results["local"].accuracies) + 1
+def test_the_market_is_above_local_training(results, name):
+    assert mean(results["market"].accuracies) > mean(results["local"].accuracies) + LEAST_GAIN[name]
 
 
 def test_who_paid_and_who_earned_is_what_the_settlements_pay_out(results, credited):
