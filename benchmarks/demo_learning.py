@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from market_node.adoption import adopt
-from market_node.aggregate import limited, personal_model
+from market_node.aggregate import limited, personal_model, squared_lengths
 from market_node.fixed import update_of
 from market_node.learning import OwnTraining, Weights, accuracy, fine_tune, weights_of
 from market_node.records import LEAST_REPUTATION, ONE, Model, Participant, Reveal, Round, Settlement, Terms
@@ -100,7 +100,8 @@ def play_round(scenario: Scenario, number: int, accounts: list[Account], base: W
     order = tuple(range(len(accounts)))
     round_ = Round(number, "aggregator", terms_of(scenario), participants=participants, seed=seed, reveal_order=order)
     settlement = settle(round_, frozenset())
-    shares = limited(row_weights(round_, settlement), dict(enumerate(updates)))
+    rows = row_weights(round_, settlement)
+    shares = limited(rows, squared_lengths(rows, dict(enumerate(updates))))
     rated = []
     for index, account in enumerate(accounts):
         rating = None

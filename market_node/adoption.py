@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Set
 from dataclasses import dataclass
+from functools import partial
 from math import inf, sqrt
 
 import torch
@@ -280,6 +281,59 @@ class Adoption:
     """Whether the guard dropped the mixture."""
 
 
+@dataclass(frozen=True, slots=True)
+class Buyer:
+    """Who adopts a delivery, and how it judges models."""
+
+    base: Weights
+    """The task's base checkpoint."""
+    own: Weights
+    """What it offered in the round."""
+    samples: int
+    """N, its training samples."""
+    last: Collection[str]
+    """The names of the `head`."""
+    known: Callable[[Weights], Tensor]
+    """Weights → their loss on each of its training samples that are `judged_by`."""
+    held_out: Callable[[Weights], Tensor]
+    """Weights → their loss on each of its hold-out samples."""
+    nothing: Tensor
+    """The base checkpoint's losses, as `known` gives them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mixture:
+    """What a buyer trains on from."""
+
+    weights: Weights
+    look: Look
+    """What it found in the delivery."""
+
+
+def mixture(buyer: Buyer, delivered: Weights, sellers: int, trust: int = TRUST) -> Mixture:
+    """Draws a delivery in, looks at it, and mixes it with the own model. Arguments as for `adopt`."""
+    near = drawn_in(buyer.base, buyer.own, delivered)
+    look = look_at(buyer.known, buyer.nothing, buyer.own, near, buyer.last)
+    return Mixture(mix(buyer.own, near, sellers, buyer.samples, trust, look, buyer.last), look)
+
+
+def choose(buyer: Buyer, mixed: Mixture, alone: Weights, tuned: Weights, by: float = DRAWN_BACK) -> Adoption:
+    """Draws back, rates and guards.
+
+    Args:
+        alone: the own model after a training.
+        tuned: the mixture after the same training.
+        by: as for `drawn_back`.
+    """
+    back = drawn_back(tuned, mixed.weights, mixed.look.body, buyer.last, by)
+    failed = has_failed(buyer.nothing, buyer.known(alone), buyer.known(tuned))
+    without, after, drawn = (buyer.held_out(weights) for weights in (alone, tuned, back))
+    said = verdict(without, after, drawn, buyer.samples, failed)
+    if said.keeps_own or not _is_finite(tuned):
+        return Adoption(alone, alone, said.rating, kept_own=True)
+    return Adoption(back if said.draws_back else tuned, tuned, said.rating, kept_own=False)
+
+
 def adopt(
     training: Training,
     base: Weights,
@@ -300,31 +354,26 @@ def adopt(
         trust: n₀.
     """
     shares = training.load_data()
-    samples = len(shares.training)
-    near = drawn_in(base, own, delivered)
-    last, judges = head(weights_of(training.build_model())), judged_by(shares.training)
-
-    def judged(weights: Weights) -> Tensor:
-        return _losses(training, weights, judges)
-
-    nothing = judged(base)
-    look = look_at(judged, nothing, own, near, last)
-    mixture = mix(own, near, sellers, samples, trust, look, last)
-    alone, tuned = (fine_tune(training, weights, seed) for weights in (own, mixture))
-    back = drawn_back(tuned, mixture, look.body, last)
-    without, after, drawn = (_losses(training, weights, shares.holdout) for weights in (alone, tuned, back))
-    failed = has_failed(nothing, judged(alone), judged(tuned))
-    said = verdict(without, after, drawn, samples, failed)
-    if said.keeps_own or not _is_finite(tuned):
-        return Adoption(alone, alone, said.rating, kept_own=True)
-    return Adoption(back if said.draws_back else tuned, tuned, said.rating, kept_own=False)
+    known = partial(_losses, training, judged_by(shares.training))
+    buyer = Buyer(
+        base=base,
+        own=own,
+        samples=len(shares.training),
+        last=head(weights_of(training.build_model())),
+        known=known,
+        held_out=partial(_losses, training, shares.holdout),
+        nothing=known(base),
+    )
+    mixed = mixture(buyer, delivered, sellers, trust)
+    alone, tuned = (fine_tune(training, weights, seed) for weights in (own, mixed.weights))
+    return choose(buyer, mixed, alone, tuned)
 
 
 def _is_finite(weights: Weights) -> bool:
     return all(bool(tensor.isfinite().all()) for tensor in weights.values())
 
 
-def _losses(training: Training, weights: Weights, examples: Examples) -> Tensor:
+def _losses(training: Training, examples: Examples, weights: Weights) -> Tensor:
     model = training.build_model()
     model.load_state_dict(weights)
     return training.evaluate(model, examples).detach()

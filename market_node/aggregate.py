@@ -14,6 +14,7 @@ from torch import Tensor
 from .errors import BadInput, OutOfRange
 from .fixed import LEAST_FIXED, MOST_FIXED
 from .records import ONE
+from .settlement import weights as shared_out
 
 MOST_UPDATE = (1 << 32) - 1
 """The largest difference of two int32."""
@@ -22,30 +23,34 @@ _WORKING = 1 << 25  # numbers that one matrix product reads and writes: 256 MiB 
 _WAITING = 1 << 27  # fixed-point weights of models that are computed together: 512 MiB in int32
 
 
-def limited(
-    rows: Mapping[int, Mapping[int, int]], updates: Mapping[int, Tensor], chunk: int = 1 << 20
-) -> dict[int, dict[int, int]]:
-    """The rows' weights, each so much less that no update counts for more than one of median length would.
+def limited(rows: Mapping[int, Mapping[int, int]], squares: Mapping[int, int]) -> dict[int, dict[int, int]]:
+    """The rows' weights, shared out anew so that no update is louder than one as long as the buyer's own would be.
 
-    Cosines know no length: beside an update ten times as long, the others of a row would not be heard. What a weight
-    loses stays with the base. (Sun et al. 2019, "Can you really backdoor federated learning?", threshold norms so; here
-    the round's own median is the threshold.)
+    Cosines know no length: beside an update ten times as long, the others of a row would not be heard. The limit is the
+    buyer's own, so that no crowd of new accounts can move it. (Sun et al. 2019, "Can you really backdoor federated
+    learning?", threshold norms by a constant.)
 
     Args:
         rows: buyer → (seller → weight, 2**16 = 1).
-        updates: seller → 1-D, int64.
+        squares: buyer or seller → |update|².
 
     Returns:
-        As `rows`: ⌊w · L / |update|⌋ where an update is longer than L, the lower median of the lengths of all that are
-        sold in these rows.
+        As `rows`: in proportion to w · min(1, |own| / |update|).
     """
-    sold = {seller for row in rows.values() for seller in row}
-    squares = {seller: squared_length(updates[seller], chunk) for seller in sold}
-    most = sorted(squares.values())[(len(squares) - 1) // 2] if squares else 0
     return {
-        buyer: {seller: _limited(weight, squares[seller], most) for seller, weight in row.items()}
+        buyer: shared_out(
+            [(seller, _loudness(weight, squares[seller], squares[buyer])) for seller, weight in row.items()]
+        )
         for buyer, row in rows.items()
     }
+
+
+def squared_lengths(
+    rows: Mapping[int, Mapping[int, int]], updates: Mapping[int, Tensor], chunk: int = 1 << 20
+) -> dict[int, int]:
+    """Buyer or seller → |update|², exact, of all that trade in these rows, by index. `updates`: 1-D, int64."""
+    trade = sorted({index for buyer, row in rows.items() for index in (buyer, *row)})
+    return {index: squared_length(updates[index], chunk) for index in trade}
 
 
 def squared_length(update: Tensor, chunk: int = 1 << 20) -> int:
@@ -58,8 +63,9 @@ def squared_length(update: Tensor, chunk: int = 1 << 20) -> int:
     return total
 
 
-def _limited(weight: int, square: int, most: int) -> int:
-    return weight if square <= most else isqrt(weight * weight * most // square)
+def _loudness(weight: int, square: int, own: int) -> int:
+    """w · min(1, |own| / |update|), 2**64 = 1: so fine that the longest update beside the shortest counts."""
+    return weight << 64 if square <= own or not own else isqrt((weight * weight * own << 128) // square)
 
 
 def personal_model(
@@ -74,7 +80,7 @@ def personal_model(
     Args:
         base: 1-D, int32, the task's base checkpoint.
         updates: seller → 1-D, int64, as long as the base.
-        weights: seller → weight, 2**16 = 1; they add up to 1 at most.
+        weights: seller → weight, 2**16 = 1; they add up to 1.
         device: where it is computed; the tensors may be anywhere.
         chunk: weights that are there at a time.
 
@@ -167,8 +173,8 @@ def _check_updates(base: Tensor, updates: Mapping[int, Tensor], sellers: Collect
 
 
 def _check_row(weights: Mapping[int, int]) -> None:
-    if not weights or sum(weights.values()) > ONE or min(weights.values()) < 0:
-        raise BadInput(f"the weights of a row add up to 2**16 at most, not {list(weights.values())}")
+    if sum(weights.values()) != ONE or min(weights.values()) < 0:
+        raise BadInput(f"the weights of a row add up to 2**16, not {list(weights.values())}")
 
 
 def _narrow(fixed: Tensor) -> Tensor:

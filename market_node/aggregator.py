@@ -12,13 +12,13 @@ from typing import Any
 
 from torch import Tensor
 
-from .aggregate import limited, personal_models
+from .aggregate import limited, personal_models, squared_lengths
 from .arrivals import arrivals
 from .auditor import defend
 from .chain import Phase, Receipt
 from .codec import encode_excluded, encode_rows
 from .copies import find_copies
-from .delivery import Delivery, DeliveryList, Exclusion, delivery_list_bytes
+from .delivery import Delivery, DeliveryList, Exclusion, Length, delivery_list_bytes
 from .errors import (
     BadInput,
     BrokenSeal,
@@ -114,8 +114,11 @@ class Aggregator(Node):
         task = self.task(round_)
         opened = self.without_copies(round_, task, self.open_in_time(round_, task))
         settlement = settle(round_, frozenset(exclusion.index for exclusion in opened.exclusions))
-        deliveries = tuple(self.deliver(round_, settlement, opened, task))
-        listed = DeliveryList(self.chain.chain_id, self.chain.market, number, deliveries, opened.exclusions)
+        rows = row_weights(round_, settlement)
+        squares = squared_lengths(rows, opened.updates)
+        deliveries = tuple(self.deliver(round_, limited(rows, squares), opened, task))
+        lengths = tuple(Length(index, square) for index, square in squares.items())
+        listed = DeliveryList(self.chain.chain_id, self.chain.market, number, deliveries, opened.exclusions, lengths)
         self.post(round_, settlement, self.publish(listed))
         return settlement
 
@@ -219,9 +222,13 @@ class Aggregator(Node):
                     *(round_.number, index, error),
                 )
 
-    def deliver(self, round_: Round, settlement: Settlement, opened: Opened, task: OpenTask) -> Iterable[Delivery]:
-        """Combines, seals and stores one personal model per buyer that has a key which can be used."""
-        weights = limited(row_weights(round_, settlement), opened.updates)
+    def deliver(
+        self, round_: Round, weights: Mapping[int, Mapping[int, int]], opened: Opened, task: OpenTask
+    ) -> Iterable[Delivery]:
+        """Combines, seals and stores one personal model per buyer that has a key which can be used.
+
+        `weights`: buyer → (seller → weight), as `limited` gives them.
+        """
         for index, combined in personal_models(task.base, opened.updates, weights, self.device):
             buyer, key = round_.participants[index], new_key()
             envelope = self.envelope(round_.number, buyer.account)

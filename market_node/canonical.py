@@ -8,7 +8,8 @@ MOST_DEPTH = 64
 """Brackets within brackets. Checked here: Python's own limit is the process's, and a library may have raised it so far
 that a deep text ends the process."""
 
-_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)', re.DOTALL)
+"""A string, or what begins as one and does not end: it is passed over once, else each quote in it would start anew."""
 _BRACKET = re.compile(rb"[\[\]{}]")
 
 

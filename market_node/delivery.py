@@ -1,7 +1,8 @@
 """The delivery list: what an aggregator publishes beside its settlement. Pure; its CID digest goes on chain.
 
-One entry per personal model (where it lies, what is inside, its key wrapped for the buyer) and one per exclusion
-(why, with evidence). It is JSON, because a person may want to read why a model was excluded.
+One entry per personal model (where it lies, what is inside, its key wrapped for the buyer), one per exclusion (why,
+with evidence) and one per buyer or seller (how long its update is). It is JSON, because a person may want to read why a
+model was excluded.
 """
 
 from collections.abc import Sequence
@@ -66,6 +67,15 @@ class Exclusion:
 
 
 @dataclass(frozen=True, slots=True)
+class Length:
+    """How long the update of a buyer or seller is. Rows and lengths give the weights of every personal model."""
+
+    index: int
+    square: int
+    """|update|², below 2**128."""
+
+
+@dataclass(frozen=True, slots=True)
 class DeliveryList:
     """Everything an aggregator delivers in one round."""
 
@@ -74,6 +84,7 @@ class DeliveryList:
     round: int
     deliveries: tuple[Delivery, ...]
     exclusions: tuple[Exclusion, ...]
+    lengths: tuple[Length, ...] = ()
 
     def to(self, index: int) -> Delivery | None:
         """The delivery to a participant, or None where it bought nothing."""
@@ -89,6 +100,7 @@ def delivery_list_bytes(listed: DeliveryList) -> bytes:
         "round": listed.round,
         "deliveries": [_plain(delivery) for delivery in listed.deliveries],
         "exclusions": [_plain(exclusion) for exclusion in listed.exclusions],
+        "lengths": [{"index": each.index, "square": each.square.to_bytes(16).hex()} for each in listed.lengths],
     }
     return canonical(text)
 
@@ -109,6 +121,7 @@ def parse_delivery_list(raw: bytes) -> DeliveryList:
             round=_integer(text["round"]),
             deliveries=tuple(_delivery(entry) for entry in _sequence(text["deliveries"])),
             exclusions=tuple(_exclusion(entry) for entry in _sequence(text["exclusions"])),
+            lengths=tuple(_length(entry) for entry in _sequence(text["lengths"])),
         )
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise MalformedUpdate(f"not a delivery list: {error!r}"[:200]) from error
@@ -134,6 +147,10 @@ def _exclusion(entry: dict[str, Any]) -> Exclusion:
     if reason not in REASONS:
         raise ValueError(f"unknown reason {reason[:40]!r}")
     return Exclusion(_integer(entry["index"]), reason, _bytes(entry["evidence"], None))
+
+
+def _length(entry: dict[str, Any]) -> Length:
+    return Length(_integer(entry["index"]), int.from_bytes(_bytes(entry["square"], 16)))
 
 
 def _integer(value: object) -> int:

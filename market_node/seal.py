@@ -228,9 +228,10 @@ def _read_start(sealed: BinaryIO) -> tuple[bytes, bytes, bytes, Envelope, dict[s
         if not isinstance(fields, dict) or not isinstance(card := fields.pop("card", None), dict):
             raise ValueError("no card")
         envelope = Envelope(**fields)
+        written = _write_header(envelope, card)  # which may be too long where the one that was read is not
     except (ValueError, TypeError, BadInput) as error:
         raise BrokenSeal(f"the sealed file's header cannot be read: {error}"[:200]) from None
-    if _write_header(envelope, card) != header:
+    if written != header:
         raise BrokenSeal("the sealed file's header is not canonical")  # an address in another spelling
     return fixed + header, salt, commitment, envelope, card
 

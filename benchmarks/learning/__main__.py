@@ -57,8 +57,8 @@ def main() -> None:
             methods = ("local", "FedAvg + fine-tuning", "market")
             chosen = _chosen(OWNERS, options)
             runs = run(_jobs(chosen, methods, options.seeds), options.jobs)
-            names = [setting.name for setting in chosen]
-            show("learning-owners", tables.owners_report(runs, names, methods[1:]), options)
+            rounds = {setting.name: setting.rounds for setting in chosen}
+            show("learning-owners", tables.owners_report(runs, rounds, methods[1:]), options)
         case "rules":
             chosen = _installed(RULED)
             trials = {(name, setting.name, seed): (setting, method, seed, knobs)
@@ -81,8 +81,8 @@ def main() -> None:
 
 
 def seeds_of(count: int, most: int) -> int:
-    """Fewer clients, more seeds: a mean over five says little."""
-    return min(most, max(2, 50 // count))
+    """Fewer clients, more seeds: a mean over five says little, and so does a deviation of two."""
+    return min(most, max(3, 50 // count))
 
 
 def _run_all(jobs: Iterable[Trial], processes: int) -> list[Result]:

@@ -6,11 +6,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from market_node.adoption import LEAST_GUARDED
 from market_node.data import Examples, Owner
 
 HELD_OUT = 6
-"""One sample in so many is kept back by a client that has `LEAST_GUARDED` or more: no method trains on it."""
+"""One sample in so many is kept back by a client that has `LEAST_DIVIDED` or more: no method trains on it."""
+
+LEAST_DIVIDED = 200
+"""Samples from which on a client keeps some back. One of just as many trains on 167, so it is guarded as those are that
+have fewer than `adoption.LEAST_GUARDED`: by two standard errors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,7 @@ def federation(owners: Sequence[Owner]) -> Federation:
 def owner(examples: Examples, test: Examples, classes: int, generator: torch.Generator) -> Owner:
     """An owner of `examples`: keeps its part back, and is tested on those classes of `test` that it has."""
     shuffled = examples[torch.randperm(len(examples), generator=generator)]
-    kept = len(examples) // HELD_OUT if len(examples) >= LEAST_GUARDED else 0
+    kept = len(examples) // HELD_OUT if len(examples) >= LEAST_DIVIDED else 0
     label_mix = torch.bincount(examples.labels, minlength=classes) / len(examples)
     return Owner(shuffled[kept:], shuffled[:kept], test[label_mix[test.labels] > 0], label_mix)
 
@@ -79,14 +82,6 @@ def five_classes(clients: int, classes: int, generator: torch.Generator) -> Tens
     """`clients x classes`: in turn the first half of the classes and the second, as the paper's code deals them."""
     halves = torch.arange(classes) // (classes // 2)
     return (halves == torch.arange(clients).unsqueeze(1) % 2).to(torch.float64)
-
-
-def any_five(clients: int, classes: int, generator: torch.Generator) -> Tensor:
-    """`clients x classes`: each client has five classes of its own choice."""
-    mixes = torch.zeros(clients, classes, dtype=torch.float64)
-    for row in mixes:
-        row[torch.randperm(classes, generator=generator)[:5]] = 1
-    return mixes
 
 
 def deal(

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from market_node.learning import Practice, accuracy, batch_order, losses, shuffling_seed
+from market_node.learning import Practice, accuracy, batch_order, shuffling_seed
 
 from .crowd import Crowd, Pull
 from .federation import Federation
@@ -68,10 +68,6 @@ class Lab:
         filled = torch.full((self.practice.steps, self.practice.batch), -1)
         filled[:, : order.shape[1]] = order
         return filled
-
-    def holdout_losses(self, weights: Tensor, client: int) -> Tensor:
-        """Loss of each hold-out sample of a client. `weights`: one row."""
-        return losses(self.crowd.load(weights), self.federation.owners[client].holdout)
 
     def measure(self, weights: Tensor) -> list[float]:
         """Accuracy of each client on its own mix of labels, percent."""

@@ -13,20 +13,20 @@ from torch import Tensor
 
 from market_node.adoption import (
     DRAWN_BACK,
-    LEAST_RATED,
     TRUST,
+    Buyer,
     Look,
-    Verdict,
-    drawn_back,
+    Mixture,
+    choose,
     drawn_in,
-    has_failed,
     head,
     judged_by,
     look_at,
     mix,
-    verdict,
+    mixture,
 )
-from market_node.aggregate import limited, personal_model
+from market_node.aggregate import limited, personal_model, squared_lengths
+from market_node.data import Examples
 from market_node.fixed import update_of
 from market_node.learning import Weights, losses
 from market_node.records import LEAST_REPUTATION, ONE, Bid, Model, Participant, Reveal, Round, Settlement, Terms
@@ -69,7 +69,7 @@ def market(lab: Lab, **knobs: float) -> Tensor:
     weights = lab.train(lab.base, 0)
     for number in range(1, lab.rounds + 1):
         weights = stand.play(number, weights)
-    lab.notes |= {"paid": stand.paid.tolist(), "earned": stand.earned.tolist(), "ratings": stand.ratings}
+    lab.notes |= {"paid": stand.paid.tolist(), "earned": stand.earned.tolist()}
     return stand.used
 
 
@@ -84,8 +84,8 @@ class Stand:
         self.fixed = flatten(self.base, self.manifest)
         self.reputations = [LEAST_REPUTATION] * lab.clients
         self.paid, self.earned = torch.zeros(lab.clients), torch.zeros(lab.clients)
-        self.ratings: list[int] = []
-        self.kept = 0
+        self.rated: dict[int, int] = {}
+        """Buyer → its rating in the last round, of those that gave one."""
         self.used = lab.base
         """The models that the clients use since the last round, `clients x weights`."""
         self._ignorance: dict[int, Tensor] = {}
@@ -105,70 +105,68 @@ class Stand:
 
     def deliveries(self, round_: Round, settlement: Settlement, updates: Sequence[Tensor]) -> dict[int, Weights]:
         """Buyer → its personal model."""
-        shares = limited(row_weights(round_, settlement), dict(enumerate(updates)))
+        rows = row_weights(round_, settlement)
+        shares = limited(rows, squared_lengths(rows, dict(enumerate(updates))))
         return {
             buyer: unflatten(personal_model(self.fixed, {s: updates[s] for s in sellers}, sellers), self.manifest)
             for buyer, sellers in shares.items()
         }
 
-    def mixture(self, buyer: int, own: Tensor, delivered: Weights, sellers: int) -> tuple[Tensor, Look]:
-        """What a buyer trains on from, one row, and what it finds in its delivery: by `market_node.adoption`."""
-        crowd, samples = self.lab.crowd, self.lab.federation.samples[buyer]
-        mine = crowd.split(own)
-        near = drawn_in(self.base, mine, delivered) if self.rule.draws_in else delivered
-        look = Look()
-        if self.rule.looks:
-            look = look_at(self._judge(buyer), self._knows_nothing(buyer), mine, near, self._head)
-        return crowd.join(mix(mine, near, sellers, samples, self.rule.trust, look, self._head)), look
+    def _buyer(self, index: int, own: Tensor) -> Buyer:
+        """`own`: what it offered, one row."""
+        known, split = self._known(index), self.lab.crowd.split
+        if index not in self._ignorance:
+            self._ignorance[index] = known(self.base)
+        return Buyer(
+            base=self.base,
+            own=split(own),
+            samples=self.lab.federation.samples[index],
+            last=self._head,
+            known=known,
+            held_out=partial(self._losses, self.lab.federation.owners[index].holdout),
+            nothing=self._ignorance[index],
+        )
 
-    def _judge(self, buyer: int) -> Callable[[Weights], Tensor]:
-        return partial(self._training_losses, client=buyer)
+    def _known(self, client: int) -> Callable[[Weights], Tensor]:
+        return partial(self._losses, judged_by(self.lab.federation.owners[client].training))
 
-    def _knows_nothing(self, buyer: int) -> Tensor:
-        if buyer not in self._ignorance:
-            self._ignorance[buyer] = self._training_losses(self.base, buyer)
-        return self._ignorance[buyer]
+    def _losses(self, examples: Examples, weights: Weights) -> Tensor:
+        return losses(self.lab.crowd.load(self.lab.crowd.join(weights)), examples)
 
-    def _training_losses(self, weights: Weights, client: int) -> Tensor:
-        samples = judged_by(self.lab.federation.owners[client].training)
-        return losses(self.lab.crowd.load(self.lab.crowd.join(weights)), samples)
+    def _mixture(self, buyer: Buyer, delivered: Weights, sellers: int) -> Mixture:
+        """As nodes do it, but for what the rule leaves out."""
+        if self.rule.draws_in and self.rule.looks:
+            return mixture(buyer, delivered, sellers, self.rule.trust)
+        near = drawn_in(buyer.base, buyer.own, delivered) if self.rule.draws_in else delivered
+        look = look_at(buyer.known, buyer.nothing, buyer.own, near, buyer.last) if self.rule.looks else Look()
+        return Mixture(mix(buyer.own, near, sellers, buyer.samples, self.rule.trust, look, buyer.last), look)
 
     def _adopt(
         self, number: int, own: Tensor, delivered: Mapping[int, Weights], round_: Round, settlement: Settlement
     ) -> Tensor:
         """Trains on from the mixtures and from the own models, rates and guards."""
-        mixed, looks, buyers = own.clone(), {}, list(delivered)
-        for buyer, model in delivered.items():
-            mixed[buyer], looks[buyer] = self.mixture(buyer, own[buyer], model, len(settlement.rows[buyer]))
-        tuned = self.lab.train(mixed, number)
-        self.used = tuned.clone()
-        alone = dict(zip(buyers, self.lab.train(own[buyers], number, rows=buyers), strict=True))
+        crowd, starts = self.lab.crowd, own.clone()
+        buyers = {index: self._buyer(index, own[index]) for index in delivered}
+        mixed = {
+            index: self._mixture(buyer, delivered[index], len(settlement.rows[index]))
+            for index, buyer in buyers.items()
+        }
+        for index, each in mixed.items():
+            starts[index] = crowd.join(each.weights)
+        offers, rows = self.lab.train(starts, number), list(buyers)
+        alone = dict(zip(rows, self.lab.train(own[rows], number, rows=rows), strict=True))
+        self.used, self.rated = offers.clone(), {}
         participants = list(round_.participants)
-        for buyer in buyers:
-            back = self._drawn_back(tuned[buyer], mixed[buyer], looks[buyer].body)
-            said = self._verdict(buyer, alone[buyer], tuned[buyer], back)
-            participants[buyer] = replace(participants[buyer], rating=said.rating)
-            self.ratings += [] if said.rating is None else [said.rating]
-            if said.keeps_own:
-                tuned[buyer] = self.used[buyer] = alone[buyer]
-                self.kept += 1
-            elif said.draws_back:
-                self.used[buyer] = back
+        for index, buyer in buyers.items():
+            tuned = (crowd.split(row) for row in (alone[index], offers[index]))
+            adoption = choose(buyer, mixed[index], *tuned, self.rule.back)
+            participants[index] = replace(participants[index], rating=adoption.rating)
+            offers[index], self.used[index] = crowd.join(adoption.offer), crowd.join(adoption.model)
+            if adoption.rating is not None:
+                self.rated[index] = adoption.rating
         rated = replace(round_, participants=tuple(participants))
         self.reputations = list(reputations(rated, settlement, self.reputations))
-        return tuned
-
-    def _verdict(self, buyer: int, alone: Tensor, tuned: Tensor, back: Tensor) -> Verdict:
-        judge, split = self._judge(buyer), self.lab.crowd.split
-        failed = has_failed(self._knows_nothing(buyer), judge(split(alone)), judge(split(tuned)))
-        held_out = len(self.lab.federation.owners[buyer].holdout) >= LEAST_RATED
-        rows = (alone, tuned, back) if held_out else ()
-        judged = [self.lab.holdout_losses(row, buyer) for row in rows] or [torch.empty(0)] * 3
-        return verdict(*judged, self.lab.federation.samples[buyer], failed)
-
-    def _drawn_back(self, tuned: Tensor, mixed: Tensor, useful: float) -> Tensor:
-        crowd = self.lab.crowd
-        return crowd.join(drawn_back(crowd.split(tuned), crowd.split(mixed), useful, self._head, self.rule.back))
+        return offers
 
     def _round(self, number: int, updates: Sequence[Tensor]) -> Round:
         seed = hashlib.sha256(f"benchmark {self.lab.seed} {number}".encode()).digest()

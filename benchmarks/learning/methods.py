@@ -94,7 +94,6 @@ def cfl(lab: Lab, still: float = 2.0, moving: float = 2.5, back: float = 0.0) ->
         lab.trade(_together(lab, groups), trained)
         for group in groups:
             weights[group] += (trained - weights)[group].mean(dim=0)
-    lab.notes["clusters"] = len(groups)
     return lab.train(weights, lab.rounds).lerp(weights, back)
 
 

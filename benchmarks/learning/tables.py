@@ -1,8 +1,9 @@
 """What the runs come to: tables, plots, and which promise holds by how much."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from math import isfinite, nan
 from statistics import mean, median, stdev
 
 from benchmarks.document import machine, table
@@ -31,14 +32,16 @@ class Points:
 
     @property
     def deviation(self) -> float:
-        return stdev(self.seeds) if len(self.seeds) > 1 else 0.0
+        """NaN for one seed, which says nothing of it."""
+        return stdev(self.seeds) if len(self.seeds) > 1 else nan
 
     @property
     def error(self) -> float:
+        """The mean's; NaN for one seed."""
         return self.deviation / len(self.seeds) ** 0.5
 
     def __str__(self) -> str:
-        return f"{self.mean:+.1f} ± {self.deviation:.1f}"
+        return f"{self.mean:+.1f} ± {self.deviation:.1f}" if len(self.seeds) > 1 else f"{self.mean:+.1f}"
 
 
 def points(runs: Runs, setting: str, method: str, chosen: Callable[[int], bool] = lambda samples: True) -> Points:
@@ -112,14 +115,14 @@ def report(runs: Runs, settings: Sequence[str]) -> str:
     if settings:
         means = [mean(points(runs, setting, method).mean for setting in settings) for method in shared]
         rows.append(["*mean*", "", *(f"{value:+.2f}" for value in means), ""])
-    count = sorted({len(seeds(runs, setting, method)) for setting in settings for method in METHODS})
+    count = {len(seeds(runs, setting, method)) for setting in settings for method in METHODS}
     head = ["setting", "local, %", *shared, "clients that lose over a point in the market"]
     costs = [["seconds a run", *(_seconds(runs, settings, method) for method in METHODS)]]
     return "\n\n".join(
         [
             "`make bench-learning`: accuracy on the own mix of labels after 10 rounds of 40 steps and 40 more, in "
             "points over local training on the same data, base, batches and steps; "
-            f"mean ± deviation over {_span(count)} seeds. The best of a row is bold. {machine()}.",
+            f"{_over(count)}. The best of a row is bold. {machine()}.",
             table(head, rows),
             "![points over local](figures/learning.svg)",
             "Medians of the same over all clients and seeds; a training that collapses, alone or in a method, moves "
@@ -165,8 +168,12 @@ def _worth(runs: Runs, settings: Sequence[str], *, like: bool) -> list[list[str]
     return rows if like else [[*row, f"{_ceiling(runs, row[0]):.0f}"] for row in rows]
 
 
-def _span(counts: Sequence[int]) -> str:
-    return f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}" if counts else "no"
+def _over(counts: Iterable[int]) -> str:
+    """How many seeds a table's figures are of."""
+    first, *others = sorted(set(counts)) or [0]
+    if first == 1 and not others:
+        return "one seed"
+    return f"mean ± deviation over {f'{first} to {others[-1]}' if others else first} seeds"
 
 
 def _seconds(runs: Runs, settings: Sequence[str], method: str) -> str:
@@ -196,7 +203,8 @@ def promises(runs: Runs, settings: Sequence[str]) -> str:
             said.append(promise(f"{setting}: above local and FedAvg + fine-tuning", got.mean - max(0, tuned.mean)))
         best = max(BASELINES, key=lambda method: points(runs, setting, method).mean)
         gap, error = versus(runs, setting, best)
-        said.append(promise(f"{setting}: {best}, the best baseline, less a standard error", gap + error))
+        if isfinite(error):
+            said.append(promise(f"{setting}: {best}, the best baseline, less a standard error", gap + error))
         said.append(worth_promise(runs, setting))
     if settings:
         overall = {
@@ -214,7 +222,7 @@ def promise(text: str, over: float, unit: str = "points") -> str:
 
 
 def versus(runs: Runs, setting: str, method: str) -> tuple[float, float]:
-    """By how much the market is above a method, paired by seed, and the standard error of that."""
+    """By how much the market is above a method, paired by seed, and the standard error of that: NaN for one seed."""
     common = [s for s in seeds(runs, setting, MARKET) if s in seeds(runs, setting, method)]
     gaps = Points(
         tuple(mean(runs[setting, MARKET, s].accuracies) - mean(runs[setting, method, s].accuracies) for s in common)
@@ -272,7 +280,7 @@ def crowd_report(runs: Runs, counts: Mapping[int, Sequence[str]]) -> str:
     lines = [f"{count}: {gain}" for count, gain in overall.items() if gain.seeds]
     text = f"Mean gain by participants: {'; '.join(lines)}."
     few, many = overall.get(5), overall.get(50)
-    if few and many and few.seeds and many.seeds:
+    if few and many and len(few.seeds) > 1 and len(many.seeds) > 1:
         error = (few.error**2 + many.error**2) ** 0.5
         text += "\n\n" + promise("the gain of 50 is above that of 5 by over one standard error",
                                   many.mean - few.mean - error)  # fmt: skip
@@ -292,11 +300,11 @@ def _only(runs: Runs, seed: int) -> Runs:
     return {key: result for key, result in runs.items() if key[2] == seed}
 
 
-def owners_report(runs: Runs, settings: Sequence[str], methods: Sequence[str]) -> str:
-    """Gains, purchases and money by size."""
+def owners_report(runs: Runs, rounds: Mapping[str, int], methods: Sequence[str]) -> str:
+    """Gains, purchases and money by size. `rounds`: setting → how many it has."""
     rows, said = [], []
     groups = {"≤ 120": range(0, 121), "121 to 480": range(121, 481), "> 480": range(481, 10**6)}
-    for setting in settings:
+    for setting in rounds:
         if not seeds(runs, setting, MARKET):
             continue
         for name, sizes in groups.items():
@@ -315,8 +323,16 @@ def owners_report(runs: Runs, settings: Sequence[str], methods: Sequence[str]) -
             elif name == "> 480":
                 said.append(promise(f"{setting}: owners of over 480 lose at most 0.2", market + 0.2))
                 said.append(promise(f"{setting}: and earn more than they spend", earned - paid, "tokens"))
+                text = f"{setting}: and buy at most one model a round"
+                said.append(promise(text, rounds[setting] - bought, "models"))
+    counts = [count for setting in rounds for method in methods if (count := len(seeds(runs, setting, method)))]
+    caption = (
+        f"Points over local training, {_over(counts)}; models and tokens are an owner's over all rounds, means over "
+        "owners and seeds."
+    )
     head = ["setting", "samples", *methods, "models bought", "tokens spent", "tokens earned"]
-    return "\n\n".join([table(head, rows), *(_collapsed(runs, setting) for setting in settings), "\n".join(said)])
+    collapsed = [_collapsed(runs, setting) for setting in rounds]
+    return "\n\n".join([caption, table(head, rows), *collapsed, "\n".join(said)])
 
 
 COLLAPSED = 50.0
@@ -348,12 +364,28 @@ def paper_report(runs: Runs, setting: str) -> str:
     methods = [method for method in METHODS if seeds(runs, setting, method)]
     rows = [
         [method, points(runs, setting, method), f"{utility(runs, setting, method).mean:.1f}",
-         f"{utility(runs, setting, method, like=True).mean:.1f}", f"{_copies(runs, setting, method):.1f}"]
+         f"{utility(runs, setting, method, like=True).mean:.1f}", f"{_copies(runs, setting, method):.1f}",
+         _net(runs, setting, method)]
         for method in methods
     ]  # fmt: skip
-    head = ["method", "points over local", "economic utility", "by likeness", "models bought in a round"]
+    caption = (
+        f"Points over local training, {_over(len(seeds(runs, setting, method)) for method in methods)}. *Paid, net*: "
+        "what a client pays less what it is paid over all rounds, least to most; all clients' add up to nothing. "
+        "iPFL's prices are marginal gains, the market's its own."
+    )
+    head = ["method", "points over local", "economic utility", "by likeness", "models bought in a round", "paid, net"]
     rest = [f"The most that any graph gives: {_ceiling(runs, setting):.1f}.", worth_promise(runs, setting)]
-    return "\n\n".join([table(head, rows), *rest])
+    return "\n\n".join([caption, table(head, rows), *rest])
+
+
+def _net(runs: Runs, setting: str, method: str) -> str:
+    """From the client that earns the most to the one that pays the most, of the methods that have prices."""
+    net = []
+    for seed in seeds(runs, setting, method):
+        notes = runs[setting, method, seed].notes
+        net += notes.get("prices", [])
+        net += [paid - earned for paid, earned in zip(notes.get("paid", []), notes.get("earned", []), strict=True)]
+    return f"{min(net):+.1f} to {max(net):+.1f}" if net else "–"
 
 
 def _copies(runs: Runs, setting: str, method: str) -> float:
@@ -369,6 +401,6 @@ def rules_report(runs: Runs, settings: Sequence[str], names: Sequence[str]) -> s
         found = [points(runs, setting, name) for setting in settings]
         lost = mean(losers(runs, setting, name) for setting in settings)
         rows.append([name, *found, f"{mean(each.mean for each in found):+.2f}", f"{100 * lost:.0f} %"])
-    count = len(seeds(runs, settings[0], names[0]))
+    counts = [len(seeds(runs, setting, name)) for setting in settings for name in names]
     head = ["", *settings, "*mean*", "lose over a point"]
-    return f"Points over local training, mean ± deviation over {count} seeds.\n\n{table(head, rows)}"
+    return f"Points over local training, {_over(counts)}.\n\n{table(head, rows)}"

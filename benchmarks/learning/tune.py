@@ -53,16 +53,16 @@ TRIALS: Mapping[str, tuple[Knobs, ...]] = {
         {"strength": 1.0, "self_weight": 0.0},
     ),
     "CFL": (
+        {"still": 3.0, "moving": 4.0},
         {"still": 2.0, "moving": 2.5},
         {"still": 1.0, "moving": 1.2},
         {"still": 0.7, "moving": 0.8},
-        {"still": 0.4, "moving": 0.5},
     ),
     "pFedGraph": (
-        {"alpha": 0.8, "pull": 0.01},
+        {"alpha": 0.4, "pull": 0.0},
         {"alpha": 0.8, "pull": 0.0},
+        {"alpha": 0.8, "pull": 0.01},
         {"alpha": 2.0, "pull": 0.01},
-        {"alpha": 5.0, "pull": 0.01},
     ),
     "iPFL": (
         {"strength": 0.001, "eta": 5.0},

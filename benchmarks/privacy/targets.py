@@ -13,12 +13,13 @@ from torch import Tensor
 
 from benchmarks.document import TREE
 from benchmarks.learning.crowd import Crowd
-from benchmarks.learning.settings import CNN, pictures
+from benchmarks.learning.settings import CNN, FASHION, pictures
 from market_node.aggregate import personal_model
 from market_node.data import CLASSES, Examples
 from market_node.fixed import update_of
 from market_node.learning import Practice, accuracy, batch_order, shuffling_seed
 from market_node.private import ONE_BY_ONE
+from market_node.settlement import weights
 from market_node.sketch import similarity, sketch
 from market_node.weights import flatten, manifest_of, unflatten
 
@@ -34,14 +35,33 @@ OWNERS = 8
 """Each is attacked, with the others' models as shadows."""
 
 ROUNDS = 3
-TRAININGS = 1 + ONE_BY_ONE * ROUNDS
-"""How many a budget is for: those of a node whose rounds never overlap. What is thrown away of them is not attacked."""
 
 PRACTICE = Practice(steps=40, rate=0.03, cools=True)
 """With noise too: of rates of 0.003, 0.01, 0.03 and 0.1 the best or next to it, on a seed that is in no table."""
 
 EPSILONS = (None, 8.0, 3.0, 1.0)
 """None: without."""
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """How the attacked owners train: each alone, from its own model, before the first round and after each."""
+
+    epsilon: float | None
+    practice: Practice = PRACTICE
+    rounds: int = ROUNDS
+
+    @property
+    def trainings(self) -> int:
+        """How many a budget is for: of a node whose rounds never overlap. What it throws away is not attacked."""
+        return 1 + ONE_BY_ONE * self.rounds
+
+
+AS_LEARNING = Course(None, FASHION[0].practice, FASHION[0].rounds)
+"""As the learning tables train, who seek accuracy and bear no noise."""
+
+COURSES = {epsilon: Course(epsilon) for epsilon in EPSILONS}
+"""By ε: the same short training, so that like is compared with like."""
 
 SELLERS = (1, 2, 4, 7)
 COLLUDING = (2, 4)
@@ -76,25 +96,25 @@ def deal(size: int, seed: int, owners: int = OWNERS) -> Hand:
     return Hand(tuple(hands[::2]), tuple(hands[1::2]), all_[torch.cat([pile[-TESTED:] for pile in piles])])
 
 
-def trained(crowd: Crowd, base: Tensor, hand: Hand, epsilon: float | None, seed: int) -> list[Tensor]:
+def trained(crowd: Crowd, base: Tensor, hand: Hand, course: Course, seed: int) -> list[Tensor]:
     """Every owner's models: `owners x weights` for its offer in each round and for the model after the last one."""
     inputs = torch.stack([each.inputs for each in hand.members])
     labels = torch.stack([each.labels for each in hand.members])
     owners, size = labels.shape
-    weights, models = base.repeat(owners, 1), []
+    rows, models, practice = base.repeat(owners, 1), [], course.practice
     generator = torch.Generator().manual_seed(seed)
     samples = torch.full((owners,), size)
-    for part in range(ROUNDS + 1):
-        if epsilon is None:
+    for part in range(course.rounds + 1):
+        if course.epsilon is None:
             orders = [
-                batch_order(size, PRACTICE.batch, shuffling_seed(seed * owners + owner, part), PRACTICE.steps)
+                batch_order(size, practice.batch, shuffling_seed(seed * owners + owner, part), practice.steps)
                 for owner in range(owners)
             ]
-            weights = crowd.train(weights, inputs, labels, torch.stack(orders, dim=1), PRACTICE)
+            rows = crowd.train(rows, inputs, labels, torch.stack(orders, dim=1), practice)
         else:
-            noise = Budget(epsilon, TRAININGS).noise(size, PRACTICE)
-            weights = train(crowd, weights, inputs, labels, samples, torch.full((owners,), noise), PRACTICE, generator)
-        models.append(weights.detach())
+            noise = Budget(course.epsilon, course.trainings).noise(size, practice)
+            rows = train(crowd, rows, inputs, labels, samples, torch.full((owners,), noise), practice, generator)
+        models.append(rows.detach())
     return models
 
 
@@ -108,10 +128,11 @@ Scores = dict[str, tuple[Tensor, Tensor]]
 """By attack: of the members and of the others, all owners' together."""
 
 
-def measure(size: int, epsilon: float | None, seed: int, stored: bool = False) -> Found | None:
+def measure(size: int, course: Course, seed: int, stored: bool = False) -> Found | None:
     """What one group gives. Cached; None where it is not and only what is `stored` is asked for."""
-    said = repr((size, epsilon, seed, OWNERS, ROUNDS, PRACTICE, SELLERS, COLLUDING, TESTED, RULES))
-    return cached(f"attacks-{size}-{epsilon}-{seed}", said, lambda: _measure(size, epsilon, seed), stored)
+    said = (size, course.epsilon, seed, OWNERS, course.rounds, course.practice, SELLERS, COLLUDING, TESTED, RULES)
+    name = "as-learning" if course == AS_LEARNING else str(course.epsilon)
+    return cached(f"attacks-{size}-{name}-{seed}", repr(said), lambda: _measure(size, course, seed), stored)
 
 
 def cached(name: str, said: str, run: Callable[[], Found], stored: bool) -> Found | None:
@@ -128,17 +149,17 @@ def cached(name: str, said: str, run: Callable[[], Found], stored: bool) -> Foun
     return found
 
 
-def _measure(size: int, epsilon: float | None, seed: int) -> Found:
+def _measure(size: int, course: Course, seed: int) -> Found:
     crowd, hand = Crowd(CNN, seed), deal(size, seed)
     base = crowd.base(1)[0]
-    *offers, last = trained(crowd, base, hand, epsilon, seed)
+    *offers, last = trained(crowd, base, hand, course, seed)
     scores = _gradient_attacks(crowd, base, hand, offers, last, seed)
     scores |= model_attacks(crowd, hand, last) | _deliveries(crowd, base, hand, offers[-1])
     found = {
         "accuracy": sum(100 * accuracy(crowd.load(row), hand.test) for row in last) / OWNERS,
         "attacks": {attack: [attacks.auc(*each), attacks.tpr(*each)] for attack, each in scores.items()},
     }
-    if epsilon is None:  # arithmetic, which noise on the gradients does not change
+    if course.epsilon is None:  # arithmetic, which noise on the gradients does not change
         found["collusion"] = {str(count): _collusion(crowd, base, hand, offers[-1], count, seed) for count in COLLUDING}
     return found
 
@@ -176,7 +197,7 @@ def _gradient_attacks(
 ) -> Scores:
     """Attacks on updates and sketches, by the samples' gradients at the base."""
     model = crowd.load(base)
-    seeds = [hashlib.sha256(f"privacy {seed} {number}".encode()).digest() for number in range(ROUNDS)]
+    seeds = [hashlib.sha256(f"privacy {seed} {number}".encode()).digest() for number in range(len(offers))]
     seen = [(attacks.whole, last - base)]
     seen += [
         (attacks.sketching(each, crowd.size), _sketches(offer - base, each))
@@ -271,11 +292,11 @@ def _collusion(crowd: Crowd, base: Tensor, hand: Hand, models: Tensor, count: in
     drawn = hashlib.sha256(f"collusion {seed}".encode()).digest()
     alike = similarity([sketch(update, drawn) for update in updates], 0)
     sellers, buyers = range(count), range(count, 2 * count)
-    rows = [_weights([alike[buyer][seller] for seller in sellers]) for buyer in buyers]
+    rows = [weights([(seller, alike[buyer][seller]) for seller in sellers]) for buyer in buyers]
     mine = {seller: updates[seller] for seller in sellers}
-    deliveries = [personal_model(fixed, mine, dict(enumerate(row))) for row in rows]
+    deliveries = [personal_model(fixed, mine, row) for row in rows]
     files = [flatten(unflatten(each, manifest), manifest) for each in deliveries]  # float32, as they are delivered
-    shares = torch.tensor(rows)
+    shares = torch.tensor([[row[seller] for seller in sellers] for row in rows])
     found = attacks.recovered(shares, torch.stack(files), fixed)
     true = torch.stack([update.to(torch.float64) for update in mine.values()])
     order = _order(crowd, manifest)
@@ -295,10 +316,3 @@ def _collusion(crowd: Crowd, base: Tensor, hand: Hand, models: Tensor, count: in
         "auc": attacks.auc(*_pooled(losses[0])),
         "auc of the models": attacks.auc(*_pooled(losses[1])),
     }
-
-
-def _weights(sizes: list[int]) -> list[int]:
-    """A row's weights, 2**16 = 1, as docs/protocol.md §10 has them."""
-    shares = [(size << 16) // sum(sizes) for size in sizes]
-    shares[0] += (1 << 16) - sum(shares)
-    return shares

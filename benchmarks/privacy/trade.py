@@ -1,15 +1,18 @@
 """Rounds of the market among owners who all train privately, beside training alone on the same steps."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor
 
+from benchmarks.learning import runs
 from benchmarks.learning.lab import Lab
 from benchmarks.learning.market import Rule, Stand
 from benchmarks.learning.settings import FASHION, Setting
 from market_node.adoption import DRAWN_BACK, FORGOTTEN, JUDGED_BY, LEAST_GUARDED, LEAST_RATED
-from market_node.learning import Weights, losses
+from market_node.learning import Weights
 from market_node.private import DELTA_POWER, ONE_BY_ONE
 
 from .crowd import CLIP, Budget, PrivateLab
@@ -20,7 +23,10 @@ SETTINGS = ("clusters, 60", "clusters, 200")
 TRAININGS = {"alone": 1 + ROUNDS, "market": 1 + ONE_BY_ONE * ROUNDS}
 """How many the budget is for: rounds here never overlap."""
 
-CONSTANTS = (Rule(), DRAWN_BACK, FORGOTTEN, JUDGED_BY, LEAST_RATED, LEAST_GUARDED, CLIP, DELTA_POWER, TRAININGS)
+CONSTANTS = (
+    *(Rule(), DRAWN_BACK, FORGOTTEN, JUDGED_BY, LEAST_RATED, LEAST_GUARDED, CLIP, DELTA_POWER, TRAININGS),
+    runs.RULES["market"],
+)
 """What else decides what comes of a run."""
 
 
@@ -48,11 +54,11 @@ def _measure(name: str, epsilon: float | None, seed: int) -> Found:
 class PrivateStand(Stand):
     """What a buyer asks its training samples about a delivery, it asks its hold-out: as `PrivateTraining` answers."""
 
-    def _training_losses(self, weights: Weights, client: int) -> Tensor:
+    def _known(self, client: int) -> Callable[[Weights], Tensor]:
         holdout = self.lab.federation.owners[client].holdout
         if len(holdout) < LEAST_RATED:
-            return torch.zeros(1)
-        return losses(self.lab.crowd.load(self.lab.crowd.join(weights)), holdout)
+            return lambda weights: torch.zeros(1)
+        return partial(self._losses, holdout)
 
 
 def _lab(setting: Setting, epsilon: float | None, seed: int, trainings: int) -> Lab:

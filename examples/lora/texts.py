@@ -11,15 +11,17 @@ import sysconfig
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-SHARES = ("/usr/share", "/usr/local/share", "/opt/homebrew/share")
+from market_node.data import shared_folder
+from market_node.errors import BadInput
 
 
 def glosses() -> Iterator[str]:
     """`noun: what it means`, of every noun of WordNet."""
-    files = [path for share in SHARES if (path := Path(share, "wordnet/data.noun")).exists()]
-    if not files:
-        raise SystemExit("the definitions are WordNet's: apt install wordnet-base")
-    for line in files[0].read_text(encoding="utf-8").splitlines():
+    try:
+        folder = shared_folder("wordnet", "the definitions are WordNet's: apt install wordnet-base")
+    except BadInput as missing:
+        raise SystemExit(str(missing)) from None
+    for line in (folder / "data.noun").read_text(encoding="utf-8").splitlines():
         if not line.startswith(" "):  # the licence
             fields, _, gloss = line.partition(" | ")
             yield f"{fields.split()[4].replace('_', ' ')}: {gloss.strip()}"

@@ -19,7 +19,7 @@ from market_node.models import publish_task
 from market_node.node import Node
 from market_node.records import Bid, Model, Purchase
 from market_node.seal import generate_keypair, new_key, seal_file, wrap_key
-from market_node.settlement import reveals_hash, settle
+from market_node.settlement import reveals_hash, row_weights, settle
 from market_node.sketch import sketch
 from market_node.store import BlockStore
 from market_node.weights import write_weights
@@ -433,7 +433,7 @@ def test_a_delivery_that_is_not_the_listed_one_is_refused(town, number, tmp_path
     task = town.aggregator.task(round_)
     opened = town.aggregator.open_models(round_, task)
     settlement = settle(round_, frozenset())
-    first, *rest = town.aggregator.deliver(round_, settlement, opened, task)
+    first, *rest = town.aggregator.deliver(round_, row_weights(round_, settlement), opened, task)
     listed = DeliveryList(
         town.aggregator.chain.chain_id,
         town.aggregator.chain.market,

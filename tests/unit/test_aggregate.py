@@ -2,6 +2,8 @@
 
 import hashlib
 import random
+from itertools import pairwise
+from math import sqrt
 
 import pytest
 import torch
@@ -9,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import market_node.aggregate as aggregate_module
-from market_node.aggregate import MOST_UPDATE, limited, personal_model, personal_models, squared_length
+from market_node.aggregate import MOST_UPDATE, limited, personal_model, personal_models, squared_length, squared_lengths
 from market_node.errors import BadInput, OutOfRange
 from market_node.fixed import to_fixed, update_of
 
-ADA, BOB, EVE = 3, 5, 8
+ADA, BOB, EVE, CAROL = 3, 5, 8, 17
 
 int32s = st.integers(-(2**31), 2**31 - 1)
 
@@ -151,7 +153,7 @@ def test_a_model_of_float_weights_lies_between_those_it_is_made_of():
 # --- what is refused ---
 
 
-@pytest.mark.parametrize("weights", [{}, {0: 2**16 + 1}, {0: 2**17, 1: -(2**16)}])
+@pytest.mark.parametrize("weights", [{}, {0: 2**16 - 1}, {0: 2**16 + 1}, {0: 2**17, 1: -(2**16)}])
 def test_weights_that_are_no_row_are_refused(weights):
     base, updates = market(4, 2)
     with pytest.raises(BadInput, match="add up"):
@@ -207,7 +209,7 @@ def test_a_gpu_gives_the_same_bytes():
     assert as_digest(personal_models(base.cuda(), resident, rows, device="cuda", chunk=77_777)) == expected
 
 
-# --- no update is louder than the middle one ---
+# --- no update is louder than one of its buyer's own length ---
 
 
 @settings(deadline=None)
@@ -216,24 +218,49 @@ def test_a_squared_length_is_exact(update, chunk):
     assert squared_length(torch.tensor(update), chunk) == sum(each * each for each in update)
 
 
-def test_an_update_ten_times_as_long_counts_for_no_more_than_one_of_median_length():
-    updates = {ADA: torch.tensor([30, 40]), BOB: torch.tensor([0, 50]), EVE: torch.tensor([500, 0])}
-    rows = {17: {ADA: 2**15, EVE: 2**15}, 18: {BOB: 2**16}}
-    assert limited(rows, updates) == {17: {ADA: 2**15, EVE: 2**15 // 10}, 18: {BOB: 2**16}}
+UPDATES = {
+    ADA: torch.tensor([30, 40]),
+    BOB: torch.tensor([0, 20]),
+    EVE: torch.tensor([500, 0]),
+    CAROL: torch.tensor([0, 50]),
+}
 
 
-def test_what_a_weight_loses_stays_with_the_base():
-    base, updates = torch.tensor([100], dtype=torch.int32), {ADA: torch.tensor([64]), EVE: torch.tensor([640])}
-    row = limited({17: {ADA: 2**15, EVE: 2**15}}, updates)[17]
-    assert personal_model(base, updates, row).tolist() == [100 + 32 + 31]  # 3276 of 65536 is less than a twentieth
+def heard(rows):
+    return limited(rows, squared_lengths(rows, UPDATES))
 
 
-def test_of_an_even_number_the_shorter_of_the_middle_ones_decides():
-    updates = {ADA: torch.tensor([3]), EVE: torch.tensor([30])}
-    assert limited({17: {ADA: 2**15, EVE: 2**15}}, updates) == {17: {ADA: 2**15, EVE: 3276}}
+def test_an_update_ten_times_as_long_is_as_loud_as_one_of_the_buyers_own_length():
+    row = heard({CAROL: {ADA: 2**15, EVE: 2**15}})[CAROL]
+    assert row == {ADA: 59579, EVE: 5957}  # 10 : 1
+    assert sum(row.values()) == 2**16
 
 
-def test_an_update_that_nobody_buys_has_no_say():
-    updates = {ADA: torch.tensor([3]), BOB: torch.tensor([1]), EVE: torch.tensor([1])}
-    assert limited({17: {ADA: 2**16}}, updates) == {17: {ADA: 2**16}}
-    assert limited({}, updates) == {}
+def test_a_shorter_update_counts_as_it_is():
+    assert heard({CAROL: {ADA: 2**15, BOB: 2**15}}) == {CAROL: {ADA: 2**15, BOB: 2**15}}
+
+
+def test_who_is_the_only_seller_of_a_row_is_all_of_it():
+    assert heard({CAROL: {EVE: 2**16}}) == {CAROL: {EVE: 2**16}}
+
+
+def test_what_others_trade_changes_nothing_of_a_row():
+    row = {ADA: 2**15, EVE: 2**15}
+    assert heard({CAROL: row})[CAROL] == heard({CAROL: row, BOB: {ADA: 2**16}, EVE: {BOB: 2**16}})[CAROL]
+
+
+def test_lengths_are_of_all_who_trade_and_of_nobody_else():
+    assert squared_lengths({CAROL: {ADA: 2**16}}, UPDATES) == {ADA: 2500, CAROL: 2500}
+    assert heard({}) == {}
+
+
+@given(st.lists(st.integers(1, 2**103), min_size=1, max_size=9), st.integers(0, 2**103), st.data())
+def test_limited_weights_are_a_row_and_follow_the_formula(lengths, own, data):
+    cuts = sorted(data.draw(st.lists(st.integers(0, 2**16), min_size=len(lengths) - 1, max_size=len(lengths) - 1)))
+    row = {seller: high - low for seller, (low, high) in enumerate(pairwise([0, *cuts, 2**16]))}
+    found = limited({CAROL: row}, {CAROL: own, **dict(enumerate(lengths))})[CAROL]
+    loud = {seller: row[seller] * min(1, sqrt(own / lengths[seller]) if own else 1) for seller in row}
+    assert sum(found.values()) == 2**16
+    for seller in row:
+        rounding = len(row) if seller == 0 else 1
+        assert found[seller] == pytest.approx(2**16 * loud[seller] / sum(loud.values()), abs=rounding + 1e-6)

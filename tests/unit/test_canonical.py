@@ -43,6 +43,8 @@ def test_the_spelling():
         b"1" * 5000,
         b"[" * 60_000,
         b"[" * 60_000 + b"]" * 60_000,
+        b'"' + b'\\"' * 500_000,  # a string without an end, in time that grows no faster than it does
+        b'"\\',
     ],
 )
 def test_every_other_spelling_is_refused(text):

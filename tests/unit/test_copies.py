@@ -155,7 +155,7 @@ def test_noise_in_a_few_weights_does_not_hide_a_copy():
 
 
 def test_rounding_to_16_bits_does_not_hide_a_copy():
-    assert set(found_by({MALLORY: bought().to(torch.bfloat16).double()}).values()) <= {"noise", "span"}
+    assert found_by({MALLORY: bought().to(torch.bfloat16).double()}) == {MALLORY: "noise"}
 
 
 def test_what_was_a_copy_before_is_not_ones_own():
@@ -203,9 +203,13 @@ def test_among_few_only_what_holds_nothing_new_is_found():
 
 
 def test_of_a_small_model_cosines_say_nothing():
-    few = LEAST_WEIGHTS - 1
-    updates = {index: fixed(draw(20 + index, few)) for index in range(6)}
-    assert find_copies(updates, [fixed(draw(30 + index, few)) for index in range(6)]) == []
+    offered = {**dict(enumerate(trained())), MALLORY: bought() + noise(bought(), 0.3)}
+
+    def found(weights):
+        updates = {index: fixed(update[:weights]) for index, update in offered.items()}
+        return [copy.index for copy in find_copies(updates, [fixed(each[:weights]) for each in last()])]
+
+    assert (found(LEAST_WEIGHTS), found(LEAST_WEIGHTS - 1)) == ([MALLORY], [])
 
 
 def test_a_few_weights_are_spanned_by_anything_so_nobody_is_excluded():

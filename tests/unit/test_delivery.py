@@ -5,7 +5,7 @@ import json
 import pytest
 
 from market_node.canonical import canonical
-from market_node.delivery import Delivery, DeliveryList, Exclusion, delivery_list_bytes, parse_delivery_list
+from market_node.delivery import Delivery, DeliveryList, Exclusion, Length, delivery_list_bytes, parse_delivery_list
 from market_node.errors import MalformedUpdate
 
 ALICE = "0x" + "a1" * 20
@@ -15,6 +15,7 @@ LISTED = DeliveryList(
     round=7,
     deliveries=(Delivery(0, ALICE, bytes(32), b"\1" * 32, b"\2" * 1024, b"\3" * 80),),
     exclusions=(Exclusion(3, "root-mismatch", b"\4" * 32), Exclusion(4, "missing")),
+    lengths=(Length(1, 2**100 + 1), Length(2, 0)),
 )
 
 
@@ -59,6 +60,9 @@ def test_a_person_is_told_why_and_sees_only_what_prints():
         altered(deliveries=[{}]),
         altered(exclusions=[{"index": 1, "reason": "dislike", "evidence": ""}]),
         altered(exclusions=[{"index": 1, "reason": "missing", "evidence": "zz"}]),
+        altered(lengths=None),
+        altered(lengths=[{"index": 1, "square": 5}]),
+        altered(lengths=[{"index": 1, "square": "05"}]),
         altered(deliveries=[{**json.loads(delivery_list_bytes(LISTED))["deliveries"][0], "digest": "00"}]),
     ],
 )

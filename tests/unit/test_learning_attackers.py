@@ -10,14 +10,16 @@ from benchmarks.learning.attackers.kinds import offers
 from benchmarks.learning.attackers.training import ATTACKERS, CLIENTS, Trained
 from benchmarks.learning.crowd import Crowd
 from market_node.learning import Practice
+from market_node.records import LEAST_REPUTATION, ONE
 from tests.unit.test_learning_methods import CNN, pictures
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 ROUNDS = 3
 
 
 @pytest.fixture(scope="module")
 def lab():
-    torch.set_num_threads(1)
     generator = torch.Generator().manual_seed(0)
     owners = [federation.owner(pictures(20, seed), pictures(40, 99), 4, generator) for seed in range(CLIENTS)]
     return Trained(federation.federation(owners), Crowd(CNN, 7), Practice(3, batch=16), ROUNDS, seed=3)
@@ -68,3 +70,10 @@ def test_costs_are_paired_by_seed(monkeypatch):
     }
     monkeypatch.setattr(tables, "records", lambda where, kind, seeds: there[kind])
     assert tables.cost(None, "scaled", 3, 10).seeds == (2.0,)
+
+
+@pytest.mark.parametrize(("grown", "said"), [(7, "- met"), (6, "- **missed** by 12.50 percent")])
+def test_the_reputation_of_seven_in_eight_is_to_grow(grown, said):
+    """A few that grow much make no promise kept."""
+    honest = [ONE] * grown + [LEAST_REPUTATION] * (8 - grown)
+    assert tables.grown("clusters", honest).startswith(said)

@@ -142,12 +142,6 @@ def test_colluding_buyers_recover_every_sellers_update():
     assert torch.allclose(found, torch.stack(list(updates.values())).double(), atol=3)  # of 2**18, in units of 2**-24
 
 
-def test_a_row_of_one_seller_is_its_model():
-    base = torch.randint(-(1 << 20), 1 << 20, (300,), dtype=torch.int32)
-    update = torch.randint(-(1 << 18), 1 << 18, (300,))
-    assert torch.equal(personal_model(base, {4: update}, {4: 1 << 16}), (base + update).int())
-
-
 # --- many private trainings at once ---
 
 

@@ -51,8 +51,13 @@ def test_when_the_budget_is_spent_training_is_refused_and_it_says_what_to_do(ali
     assert len(Spending(alice.spending).runs) == 4
 
 
-def test_rounds_one_by_one_need_less_noise(alice):
-    assert (alice.trainings, replace(alice, trainings_per_round=ONE_BY_ONE).trainings) == (4, 3)
+def test_rounds_one_by_one_need_less_noise(alice, tmp_path):
+    rarely = replace(alice, trainings_per_round=ONE_BY_ONE, spending=tmp_path / "rarely.json")
+    noises = []
+    for each in (alice, rarely):
+        fine_tune(each, base(each), 1)
+        noises.append(Spending(each.spending).runs[0].noise)
+    assert noises[0] > noises[1] == noise_multiplier(3.0, 50**-1.1, 0.2, 4 * 3)
 
 
 def test_the_budget_is_remembered_by_another_process(alice):

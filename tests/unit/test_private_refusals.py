@@ -17,8 +17,6 @@ from market_node.spending import Run, Spending
 from market_node.weights import write_weights
 from tests.unit.private_owners import base, pictures, private_owner
 
-TREE = Path(__file__).parent.parent.parent
-
 
 @pytest.fixture
 def alice(tmp_path):

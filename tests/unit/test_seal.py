@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import market_node.seal as seal_module
+from market_node.canonical import canonical
 from market_node.errors import BadInput, BrokenSeal, NotForUs, TooLarge
 from market_node.seal import (
     CHUNK,
@@ -247,6 +248,16 @@ def test_an_address_in_another_spelling_is_refused_before_the_file_is_opened():
     edited = forge_header(sealed_bytes(b"weights"), lambda fields: fields.update(account=ADA.lower()))
     with pytest.raises(BrokenSeal, match="canonical"):
         read_header(io.BytesIO(edited))
+
+
+def test_a_full_header_that_spells_addresses_shorter_than_they_are_is_a_broken_seal():
+    def shorten(fields):
+        fields.update(account=ADA[2:], market=MARKET[2:], card={"note": ""})
+        room = HEADER_LIMIT - len(canonical(fields))
+        fields["card"]["note"] = "x" * room
+
+    with pytest.raises(BrokenSeal, match="header"):
+        opened(forge_header(sealed_bytes(b"weights"), shorten))
 
 
 def test_an_endless_header_is_not_read():

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
-from market_node.adoption import LEAST_RATED
 from market_node.copies import Copy, find_copies
 from market_node.pins import COMPARED
 from market_node.records import ONE, Bid, Purchase, Round, Settlement
@@ -100,9 +99,8 @@ class Bazaar(Stand):
         for attacker in delivered.keys() - self._honest:
             self.bought[attacker] = self.lab.crowd.join(delivered.pop(attacker))
         self.past.append({index: update for index, update in enumerate(updates) if index not in excluded})
-        before = len(self.ratings)
         self.weights = self._adopt(number, self.weights, delivered, round_, settlement)
-        self._note_ratings(delivered, self.ratings[before:], settlement)
+        self._note_ratings(settlement)
 
     @property
     def _honest(self) -> set[int]:
@@ -143,10 +141,8 @@ class Bazaar(Stand):
         self.found.excluded.append(sum(index >= HONEST for index in excluded))
         self.found.wrongly.append(sum(index < HONEST for index in excluded))
 
-    def _note_ratings(self, delivered: Mapping[int, object], ratings: Sequence[int], settlement: Settlement) -> None:
-        owners = self.lab.federation.owners
-        judges = [buyer for buyer in delivered if len(owners[buyer].holdout) >= LEAST_RATED]
-        for buyer, said in zip(judges, ratings, strict=True):
+    def _note_ratings(self, settlement: Settlement) -> None:
+        for buyer, said in self.rated.items():
             if buyer < HONEST:
                 cheated = any(purchase.seller >= HONEST for purchase in settlement.rows[buyer])
                 (self.found.rated_with if cheated else self.found.rated).append(said)

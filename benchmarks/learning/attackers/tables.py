@@ -186,10 +186,20 @@ def promises(settings: Sequence[Setting], seeds: int) -> str:
         said += _promises_of_copies(where, seeds)
         found = [each for kind in ("absent", "honest") for each in records(where, kind, seeds).values()]
         if any(each.rated + each.rated_with for each in found):
-            grown = mean(mean(each.reputations) for each in found) / LEAST_REPUTATION
-            said.append(promise(f"{name}: honest reputation grows", grown - 1, "of what it began with"))
+            said.append(grown(name, [each for record in found for each in record.reputations]))
     kept = [line for line in said if line.startswith("- met")]
     return f"Promises: {len(kept)} of {len(said)} met.\n\n" + "\n".join(sorted(said, key=kept.__contains__))
+
+
+def grown(name: str, honest: Sequence[int]) -> str:
+    """Everybody begins at the least that there is, so a mean could only grow: counted is whose reputation did.
+
+    Args:
+        honest: their reputations at the end.
+    """
+    share = 100 * mean(reputation > LEAST_REPUTATION for reputation in honest)
+    text = f"{name}: of the honest at least 7 in 8 end above the reputation with which they began"
+    return promise(text, share - 100 * 7 / 8, "percent")
 
 
 def _promises_of_copies(where: Setting, seeds: int) -> list[str]:
