@@ -23,7 +23,7 @@ def canonical(value: Any) -> bytes:
         text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
     except (TypeError, RecursionError) as error:
         raise ValueError(str(error)) from None
-    _check_depth(text)
+    check_depth(text)
     return text
 
 
@@ -33,14 +33,15 @@ def read_canonical(text: bytes) -> Any:
     Raises:
         ValueError: `text` is not JSON, or not its canonical spelling (which also excludes keys that stand twice).
     """
-    _check_depth(text)
+    check_depth(text)
     value = json.loads(text.decode(), parse_constant=_refuse)
     if canonical(value) != text:
         raise ValueError("not canonical: keys sorted, each once, no spaces, UTF-8")
     return value
 
 
-def _check_depth(text: bytes) -> None:
+def check_depth(text: bytes) -> None:
+    """Raises ValueError for JSON nested so deeply that reading it could end the process."""
     depth = 0
     for bracket in _BRACKET.findall(_STRING.sub(b"", text)):
         depth += 1 if bracket in b"[{" else -1

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from .canonical import canonical, read_canonical
-from .errors import MalformedUpdate
+from .errors import MalformedUpdate, UnknownVersion
 from .records import SKETCH_SIZE
 
 LIMIT = 8 << 20
@@ -110,11 +110,12 @@ def parse_delivery_list(raw: bytes) -> DeliveryList:
 
     Raises:
         MalformedUpdate: it is not one.
+        UnknownVersion: it may be one of a newer node's.
     """
     try:
         text = read_canonical(raw)
         if text["version"] != VERSION:
-            raise MalformedUpdate(f"the delivery list has version {text['version']}, this node reads {VERSION}")
+            raise UnknownVersion(f"the delivery list has version {text['version']!r:.20}, this node reads {VERSION}")
         return DeliveryList(
             chain_id=_integer(text["chain_id"]),
             market=_text(text["market"]),

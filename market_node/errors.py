@@ -120,6 +120,6 @@ class NotForUs(SealError):
 
 
 class UnknownVersion(NodeError):
-    """A file of a version that this node does not read. Whose fault that is cannot be told, so nothing is rejected."""
+    """A file of a version that this node does not read: there is time to update the node, until it is late."""
 
     exit_code = 6

@@ -28,7 +28,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from .bare import Bare
-from .canonical import _check_depth
+from .canonical import check_depth
 from .data import Examples
 from .errors import BadInput, ConfigError
 from .retention import new_scratch
@@ -193,7 +193,7 @@ def read_reply(path: Path, kind: str) -> dict[str, Any]:
     """
     try:
         text = path.read_bytes() if path.stat().st_size <= _MOST_REPLY else b""
-        _check_depth(text)
+        check_depth(text)
         reply = json.loads(text)
     except ValueError:
         reply = None

@@ -10,7 +10,16 @@ from ..aggregator import Aggregator
 from ..chain import Receipt
 from ..claim import FIELD
 from ..codec import encode_excluded, encode_rows
-from ..errors import ChainError, Misshapen, NotFound, SealError, StorageError, TooLarge, UpdateError
+from ..errors import (
+    ChainError,
+    Misshapen,
+    NotFound,
+    SealError,
+    StorageError,
+    TooLarge,
+    UnknownVersion,
+    UpdateError,
+)
 from ..node import BATCH, spans
 from ..records import Round
 from ..settlement import standing
@@ -149,7 +158,7 @@ class Deeds:
             self.hopeless.add(step.round)
             log.warning("round %d: the delivery cannot be used: %s", step.round, error)
             return Done()
-        except StorageError as error:
+        except (StorageError, UnknownVersion) as error:  # who posts a version that nobody reads delivers nothing either
             if self.patience.times(step.key) < TRIES_BEFORE_REJECTING or not self._is_late(step.round):
                 raise
             self.node.prove_the_store()

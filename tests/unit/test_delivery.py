@@ -6,7 +6,7 @@ import pytest
 
 from market_node.canonical import canonical
 from market_node.delivery import Delivery, DeliveryList, Exclusion, Length, delivery_list_bytes, parse_delivery_list
-from market_node.errors import MalformedUpdate
+from market_node.errors import MalformedUpdate, UnknownVersion
 
 ALICE = "0x" + "a1" * 20
 LISTED = DeliveryList(
@@ -44,6 +44,11 @@ def test_a_person_is_told_why_and_sees_only_what_prints():
     assert str(Exclusion(4, "missing")) == "the sealed file could not be fetched"
 
 
+def test_a_list_of_another_version_is_none_that_is_broken():
+    with pytest.raises(UnknownVersion, match="version 2, this node reads 1"):
+        parse_delivery_list(altered(version=2))
+
+
 @pytest.mark.parametrize(
     "raw",
     [
@@ -52,7 +57,6 @@ def test_a_person_is_told_why_and_sees_only_what_prints():
         b"[]",
         b"[" * 100_000,
         b" " + delivery_list_bytes(LISTED),
-        altered(version=2),
         altered(round=-1),
         altered(round=True),
         altered(round="7"),
