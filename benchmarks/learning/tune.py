@@ -59,10 +59,10 @@ TRIALS: Mapping[str, tuple[Knobs, ...]] = {
         {"still": 0.7, "moving": 0.8},
     ),
     "pFedGraph": (
+        {"alpha": 0.2, "pull": 0.0},
         {"alpha": 0.4, "pull": 0.0},
         {"alpha": 0.8, "pull": 0.0},
         {"alpha": 0.8, "pull": 0.01},
-        {"alpha": 2.0, "pull": 0.01},
     ),
     "iPFL": (
         {"strength": 0.001, "eta": 5.0},
