@@ -177,6 +177,8 @@ def test_a_step_that_takes_no_sample_adds_noise_all_the_same():
 
 def test_no_sample_moves_the_model_by_more_than_its_clipped_gradient():
     model = nn.Sequential(nn.Flatten(), nn.Linear(16, CLASSES))
+    for weights in model.parameters():
+        nn.init.zeros_(weights)  # at random it may be right, and sure of it: then there is no gradient to clip
     before = weights_of(model)
     practice = Practice(steps=1, rate=1.0, momentum=0.0, decay=0.0)
     huge = Examples(1e4 * torch.ones(1, 1, 4, 4), torch.zeros(1, dtype=torch.int64))
